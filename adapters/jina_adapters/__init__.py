@@ -1,0 +1,1 @@
+"""One module per framework or store; import the one you need."""

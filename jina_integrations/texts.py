@@ -1,0 +1,62 @@
+"""What counts as a text that can be embedded, in one place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import cast
+
+from .errors import InvalidInputError, InvalidTextError
+
+__all__ = ["check_text", "check_texts"]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def check_text(text: object, *, index: int | None = None) -> str:
+    """The text itself, once it is known to be embeddable.
+
+    Args:
+        text: Anything.
+        index: Its position in the caller's list, carried by the error.
+
+    Raises:
+        InvalidTextError: not a str, empty, only whitespace, a NUL character, or a lone surrogate.
+    """
+    name = "text" if index is None else f"texts[{index}]"
+    if not isinstance(text, str):
+        raise InvalidTextError(f"{name} must be a str, not {type(text).__name__}", index=index)
+    if not text or text.isspace():
+        kind = "empty" if not text else "only whitespace"
+        raise InvalidTextError(f"{name} is {kind}: leave it out of the call", index=index)
+    nul = text.find("\0")
+    if nul >= 0:
+        raise InvalidTextError(
+            f"{name} has a NUL character at {nul}: is it a binary file? Else remove it with "
+            'text.replace("\\0", "")',
+            index=index,
+        )
+    if not text.isascii():
+        surrogate = _SURROGATE.search(text)
+        if surrogate is not None:
+            raise InvalidTextError(
+                f"{name} has the lone surrogate U+{ord(surrogate[0]):04X} at {surrogate.start()}, "
+                "which is not text: decode the source as UTF-8 with errors='replace'",
+                index=index,
+            )
+    return text
+
+
+def check_texts(texts: object) -> list[str]:
+    """The texts as a list, each checked by `check_text`.
+
+    Raises:
+        InvalidInputError: a single str or something that is no sequence was passed.
+        InvalidTextError: one text cannot be embedded; it carries the index.
+    """
+    if isinstance(texts, str | bytes) or not isinstance(texts, Sequence):
+        raise InvalidInputError(
+            f"texts must be a list of str, not {type(texts).__name__}: wrap a single text in a list"
+        )
+    items = cast("Sequence[object]", texts)
+    return [check_text(text, index=index) for index, text in enumerate(items)]
