@@ -21,7 +21,7 @@ _NAMESPACE = uuid.UUID("6f0a3f0e-52a4-5c0b-9d58-2f6a1f5a7c11")
 
 
 def fingerprint(settings: Mapping[str, object]) -> str:
-    """Hex hash (128 bits of SHA-256) of a mapping of JSON values, in whatever order its keys are."""
+    """Hex hash (128 bits of SHA-256) of a mapping of JSON values; key order is irrelevant."""
     canonical = json.dumps(settings, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:32]
 

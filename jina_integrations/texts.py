@@ -8,7 +8,7 @@ from typing import cast
 
 from .errors import InvalidInputError, InvalidTextError
 
-__all__ = ["check_text", "check_texts"]
+__all__ = ["check_text", "check_texts", "find_surrogate"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -36,15 +36,20 @@ def check_text(text: object, *, index: int | None = None) -> str:
             'text.replace("\\0", "")',
             index=index,
         )
-    if not text.isascii():
-        surrogate = _SURROGATE.search(text)
-        if surrogate is not None:
-            raise InvalidTextError(
-                f"{name} has the lone surrogate U+{ord(surrogate[0]):04X} at {surrogate.start()}, "
-                "which is not text: decode the source as UTF-8 with errors='replace'",
-                index=index,
-            )
+    surrogate = find_surrogate(text)
+    if surrogate is not None:
+        raise InvalidTextError(
+            f"{name} has the lone surrogate U+{ord(text[surrogate]):04X} at {surrogate}, "
+            "which is not text: decode the source as UTF-8 with errors='replace'",
+            index=index,
+        )
     return text
+
+
+def find_surrogate(text: str) -> int | None:
+    """Where the first lone surrogate is; None where there is none."""
+    found = None if text.isascii() else _SURROGATE.search(text)
+    return None if found is None else found.start()
 
 
 def check_texts(texts: object) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InvalidInputError, InvalidTextError
-from .texts import check_text
+from .texts import check_text, find_surrogate
 
 __all__ = [
     "CharSpan",
@@ -88,6 +88,8 @@ def _check_metadata(document_id: str, key: object, value: object) -> None:
             f"{where}: must be a str, int, float or bool, not {type(value).__name__}; "
             "leave the key out, or turn the value into text"
         )
+    if isinstance(value, str) and find_surrogate(key + value) is not None:
+        raise InvalidInputError(f"{where}: holds a lone surrogate, which is not text")
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidInputError(f"{where}: {value} is not a finite number; leave the key out")
     if isinstance(value, int) and not -(2**63) <= value < 2**63:

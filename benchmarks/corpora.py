@@ -1,0 +1,55 @@
+"""Real text that any machine with Python has, cut into passages of a wanted length in tokens."""
+
+from __future__ import annotations
+
+import inspect
+import pydoc_data.topics
+import re
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+
+from jina_integrations.tokenizer import Tokenizer
+
+
+def technical_text() -> str:
+    """Source code of the standard library, comments and docstrings included."""
+    folder = Path(sysconfig.get_path("stdlib"))
+    return "\n\n".join(
+        path.read_text(encoding="utf-8")
+        for path in sorted(folder.glob("*.py"))
+        if not path.name.startswith("_")
+    )
+
+
+def prose_text(path: Path | None = None) -> str:
+    """The given text file, or the running text of Python's language reference."""
+    if path is not None:
+        return path.read_text(encoding="utf-8")
+    topics = "\n\n".join(inspect.cleandoc(text) for text in pydoc_data.topics.topics.values())
+    paragraphs = re.split(r"\n\s*\n", topics)
+    return "\n\n".join(
+        " ".join(paragraph.split())
+        for paragraph in paragraphs
+        if len(paragraph.split()) > 12 and not paragraph.startswith((" ", ">>>"))
+    )
+
+
+def cut(
+    text: str, count: int, lengths: tuple[int, int], tokenizer: Tokenizer, seed: int = 0
+) -> list[str]:
+    """`count` consecutive pieces of random length in tokens, reading the text round and round."""
+    random = np.random.default_rng(seed)
+    offsets = tokenizer.offsets(text)
+    pieces: list[str] = []
+    at = 0
+    while len(pieces) < count:
+        length = int(random.integers(lengths[0], lengths[1] + 1))
+        if at + length > len(offsets):
+            at = int(random.integers(0, lengths[1]))
+        piece = text[offsets[at, 0] : offsets[at + length - 1, 1]]
+        at += length
+        if piece.strip():
+            pieces.append(piece)
+    return pieces

@@ -1,0 +1,102 @@
+"""Where a text may be cut, from sentences down to characters, by ICU's rules (UAX #14 and #29).
+
+ICU counts in UTF-16 units; everything here counts in characters of the Python string.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from ._ruler import Positions
+
+if TYPE_CHECKING:
+    from icu4py.breakers import BaseBreaker
+
+__all__ = ["Breaks", "breaks_from", "grapheme_levels", "sentence_levels", "word_levels"]
+
+Breaks: TypeAlias = Callable[[int, int], Positions]
+"""Where ``text[start:end]`` may be cut, without start and end."""
+
+_SENTENCES = "en@ss=standard"
+"""ICU's locale for sentences: the rules are the same for all languages, and ``ss=standard`` keeps
+CLDR's list of English abbreviations ("Mr.", "Prof.") from ending one."""
+
+_NEWLINE = re.compile(r"\r\n?|[\n\v\f\x85\u2028]")
+_BLANK_LINE = re.compile(r"(?:\r\n?|\n)(?:[^\S\r\n]*+(?:\r\n?|\n))++|\u2029")
+
+
+def sentence_levels(text: str) -> tuple[Breaks, ...]:
+    """Sentences and paragraphs, then lines, then `word_levels`."""
+
+    def sentences(start: int, end: int) -> Positions:
+        piece = text[start:end]
+        # A line that is merely wrapped ends no sentence, but ICU takes every newline for one.
+        unwrapped = _NEWLINE.sub(lambda newline: " " * len(newline[0]), piece)
+        paragraphs = [match.end() for match in _BLANK_LINE.finditer(piece)]
+        return _inside(np.union1d(_icu("SentenceBreaker", unwrapped), paragraphs), start, end)
+
+    def lines(start: int, end: int) -> Positions:
+        ends = [match.end() for match in _NEWLINE.finditer(text, start, end)]
+        return breaks_from(np.array(ends, dtype=np.int64))(start, end)
+
+    return (sentences, lines, *word_levels(text))
+
+
+def word_levels(text: str) -> tuple[Breaks, ...]:
+    """Words with their punctuation (Chinese, Japanese and Thai by dictionary), then graphemes."""
+
+    def words(start: int, end: int) -> Positions:
+        piece = text[start:end]
+        # A line may also break inside a Chinese word, and a word may end before its comma.
+        both = np.intersect1d(
+            _icu("WordBreaker", piece), _icu("LineBreaker", piece), assume_unique=True
+        )
+        return _inside(both, start, end)
+
+    return (words, *grapheme_levels(text))
+
+
+def grapheme_levels(text: str) -> tuple[Breaks, ...]:
+    """Grapheme clusters, and characters for a cluster that does not fit."""
+
+    def graphemes(start: int, end: int) -> Positions:
+        return _inside(_icu("CharacterBreaker", text[start:end]), start, end)
+
+    def characters(start: int, end: int) -> Positions:
+        return np.arange(start + 1, end, dtype=np.int64)
+
+    return (graphemes, characters)
+
+
+def breaks_from(positions: Positions) -> Breaks:
+    """Those of the sorted positions that lie inside a piece."""
+
+    def inside(start: int, end: int) -> Positions:
+        first = np.searchsorted(positions, start, side="right")
+        return positions[first : np.searchsorted(positions, end)]
+
+    return inside
+
+
+def _inside(cuts: Positions, start: int, end: int) -> Positions:
+    """Cuts of a piece, from its own start, as cuts of the text."""
+    return breaks_from(cuts.astype(np.int64) + start)(start, end)
+
+
+def _icu(breaker: str, piece: str) -> Positions:
+    """Where the breaker of that name ends a segment of the piece."""
+    from icu4py import breakers
+
+    kind: type[BaseBreaker] = getattr(breakers, breaker)
+    segments = kind(piece, _SENTENCES).segments()
+    units = np.fromiter((end for _, end in segments), dtype=np.int64)
+    if piece.isascii():
+        return units
+    codes = np.frombuffer(piece.encode("utf-32-le"), dtype="<u4")
+    pairs = np.flatnonzero(codes > 0xFFFF)
+    # The k-th character of two UTF-16 units, at character p, begins at unit p + k.
+    return units - np.searchsorted(pairs + np.arange(len(pairs)), units)

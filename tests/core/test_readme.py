@@ -1,0 +1,116 @@
+"""The documentation does what it says: its Python runs, its commands run, what it names exists.
+
+Of README.md and every page of docs/, the ``python`` blocks of one page run in order in one process,
+and the ``bash`` blocks line by line, in a folder that holds a copy of the documentation. Only
+loopback can be reached. Blocks in any other language (``text``, ``console``) are not run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMENT = re.compile(r"(^|\s)#.*")
+PREAMBLE = """\
+import pytest_socket
+pytest_socket.socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
+"""
+CLI = PREAMBLE + "from jina_integrations.cli import main; main()"
+
+
+def blocks(page: Path, language: str) -> list[tuple[int, str]]:
+    """Line number and text of the page's fenced blocks in that language."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        (text.count("\n", 0, match.start(2)) + 1, match[2])
+        for match in BLOCK.finditer(text)
+        if match[1] == language
+    ]
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The page's shell commands, split into words."""
+    lines = [
+        shlex.split(COMMENT.sub("", line))
+        for _, block in blocks(page, "bash")
+        for line in block.replace("\\\n", " ").splitlines()
+    ]
+    return [words for words in lines if words]
+
+
+def with_block(language: str) -> list:
+    return [pytest.param(page, id=page.name) for page in PAGES if blocks(page, language)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder but for the documentation."""
+    shutil.copy(ROOT / "README.md", tmp_path)
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    return tmp_path
+
+
+def run_python(source: str, *arguments: str, cwd: Path) -> None:
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "adapters")]),
+        "HF_HUB_OFFLINE": "1",
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", source, *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    assert result.returncode == 0, f"{arguments}\n{result.stdout}\n{result.stderr}"
+
+
+@pytest.mark.parametrize("page", with_block("python"))
+def test_python_blocks_run(page: Path, folder: Path) -> None:
+    # Leading newlines make the line numbers of a traceback those of the page.
+    parts = [
+        f"exec(compile({chr(10) * (line - 1) + block!r}, {page.name!r}, 'exec'))"
+        for line, block in blocks(page, "python")
+    ]
+
+    run_python(PREAMBLE + "\n".join(parts), cwd=folder)
+
+
+@pytest.mark.parametrize("page", with_block("bash"))
+def test_commands_run(page: Path, folder: Path) -> None:
+    for words in commands(page):
+        match words:
+            case ["jina-integrations", *arguments]:
+                run_python(CLI, *arguments, cwd=folder)
+            case ["pip", "install", *arguments]:
+                check_install(arguments)
+            case ["python", script, *_]:
+                assert (ROOT / script).is_file(), words
+            case [script, *_]:
+                assert script.startswith("scripts/"), f"{page.name}: what is {shlex.join(words)}?"
+                assert os.access(ROOT / script, os.X_OK), script
+
+
+def check_install(arguments: list[str]) -> None:
+    """What ``pip install`` would fetch of this project has the extras that are asked for."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    own = [text for text in arguments if text.startswith((project["name"], ".["))]
+
+    assert own, f"{arguments} installs nothing of this project"
+    for text in own:
+        requirement = Requirement(text.replace(".[", f"{project['name']}[", 1))
+        assert requirement.name == project["name"]
+        assert requirement.extras <= project["optional-dependencies"].keys()
