@@ -17,7 +17,7 @@ from jina_integrations.readers import read_documents
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def main(folder: Path = DOCS, question: str = "What survives when a run is killed?") -> None:
+def main(folder: str = str(DOCS), question: str = "What survives when a run is killed?") -> None:
     with open_store("qdrant:./example-index#texts") as store:
         report = ingest(
             read_documents([folder]),
@@ -35,4 +35,4 @@ def main(folder: Path = DOCS, question: str = "What survives when a run is kille
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:2]), *sys.argv[2:3])
+    main(*sys.argv[1:3])

@@ -14,6 +14,7 @@ import numpy as np
 from .backends import Backend, make_backend
 from .cards import ModelCard
 from .errors import (
+    EmbeddingError,
     InvalidSettingError,
     LateChunkingUnsupportedError,
     TextTooLongError,
@@ -274,14 +275,18 @@ class Embedder:
         late, usage = self._backend.embed_spans(texts, spans)
         self._record(usage, start)
         rows = np.concatenate(late)
-        if self.context_weight < 1.0:
-            rows = mix(rows, self._isolated(texts, spans), self.context_weight)
-        ends = np.cumsum([len(own) for own in spans])[:-1]
-        return np.split(self._finish(rows), ends)
-
-    def _isolated(self, texts: list[str], spans: list[list[CharSpan]]) -> FloatArray:
-        """Each span's text as a passage of its own."""
         places = [(index, span) for index, own in enumerate(spans) for span in own]
+        if self.context_weight < 1.0:
+            rows = mix(rows, self._isolated(texts, places), self.context_weight)
+        try:
+            finished = self._finish(rows)
+        except EmbeddingError as exc:
+            index, span = places[exc.index or 0]
+            raise EmbeddingError(f"span {span} of texts[{index}]: {exc}", index=index) from exc
+        return np.split(finished, np.cumsum([len(own) for own in spans])[:-1])
+
+    def _isolated(self, texts: list[str], places: list[tuple[int, CharSpan]]) -> FloatArray:
+        """Each span's text as a passage of its own."""
         try:
             return self._embed([texts[index][a:b] for index, (a, b) in places], "passage")
         except TextTooLongError as exc:

@@ -16,7 +16,7 @@ from ._ruler import Positions
 if TYPE_CHECKING:
     from icu4py.breakers import BaseBreaker
 
-__all__ = ["Breaks", "breaks_from", "grapheme_levels", "sentence_levels", "word_levels"]
+__all__ = ["Breaks", "breaks_from", "common", "grapheme_levels", "sentence_levels", "word_levels"]
 
 Breaks: TypeAlias = Callable[[int, int], Positions]
 """Where ``text[start:end]`` may be cut, without start and end."""
@@ -52,9 +52,7 @@ def word_levels(text: str) -> tuple[Breaks, ...]:
     def words(start: int, end: int) -> Positions:
         piece = text[start:end]
         # A line may also break inside a Chinese word, and a word may end before its comma.
-        both = np.intersect1d(
-            _icu("WordBreaker", piece), _icu("LineBreaker", piece), assume_unique=True
-        )
+        both = common(_icu("WordBreaker", piece), _icu("LineBreaker", piece))
         return _inside(both, start, end)
 
     return (words, *grapheme_levels(text))
@@ -80,6 +78,15 @@ def breaks_from(positions: Positions) -> Breaks:
         return positions[first : np.searchsorted(positions, end)]
 
     return inside
+
+
+def common(first: Positions, second: Positions) -> Positions:
+    """Positions that are in both, sorted, in linear time."""
+    size = 1 + max(first.max(initial=0), second.max(initial=0))
+    in_first, in_second = np.zeros(size, dtype=bool), np.zeros(size, dtype=bool)
+    in_first[first] = True
+    in_second[second] = True
+    return np.flatnonzero(in_first & in_second)
 
 
 def _inside(cuts: Positions, start: int, end: int) -> Positions:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 
-import numpy as np
-
 from ..errors import InvalidSettingError
 from ..tokenizer import Tokenizer
 from ..types import CharSpan, Scalar
-from ._breaks import breaks_from, grapheme_levels
+from ._breaks import breaks_from, common, grapheme_levels
 from ._packing import pack
 from ._ruler import Positions, TokenRuler
 from ._settings import check_int, check_overlap, has_text
@@ -63,7 +61,7 @@ class TokenChunker(Chunker):
                 "tokens of this model"
             )
         graphemes, characters = grapheme_levels(text)
-        between = np.intersect1d(_between_tokens(ruler), graphemes(0, len(text)))
+        between = common(graphemes(0, len(text)), _between_tokens(ruler))
         return pack(
             ruler,
             (breaks_from(between), graphemes, characters),

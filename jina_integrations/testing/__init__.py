@@ -2,4 +2,19 @@
 
 import pytest
 
-pytest.register_assert_rewrite("jina_integrations.testing.store_contract")
+pytest.register_assert_rewrite(
+    "jina_integrations.testing.store_contract", "jina_integrations.testing.store_failures"
+)
+
+from .store_contract import DIMENSIONS, INFO, StoreContract, embedded, vectors  # noqa: E402
+from .store_failures import FullDiskContract, KilledWriterContract  # noqa: E402
+
+__all__ = [
+    "DIMENSIONS",
+    "INFO",
+    "FullDiskContract",
+    "KilledWriterContract",
+    "StoreContract",
+    "embedded",
+    "vectors",
+]

@@ -28,7 +28,7 @@ from jina_integrations.errors import (
     StoreUnavailableError,
 )
 from jina_integrations.stores import open_store as open_location
-from jina_integrations.testing.store_contract import (
+from jina_integrations.testing import (
     DIMENSIONS,
     INFO,
     FullDiskContract,

@@ -393,16 +393,22 @@ def test_what_a_chunker_gets_wrong_is_a_failure(memory_store, chunks) -> None:
     assert not memory_store.chunks
 
 
-def test_metadata_that_no_store_keeps_is_a_failure(tmp_path: Path) -> None:
-    pytest.importorskip("qdrant_client")
-    documents = [*corpus(5), Document("bad", "Fine text.", {"title": "\ud800"}), *corpus(9)[5:]]
+def test_document_that_the_store_refuses_is_a_failure(memory_store, monkeypatch) -> None:
+    accept = memory_store.write
 
-    with open_store(f"qdrant:{tmp_path}#notes") as store:
-        report = run(documents, store)
+    def write(chunks) -> None:
+        if any(item.chunk.metadata.get("title") == "too long" for item in chunks):
+            raise InvalidInputError("metadata 'title': longer than this store keeps", index=0)
+        accept(chunks)
 
-        assert [f.document_id for f in report.failures] == ["bad"]
-        assert report.documents_embedded == store.counts().documents == 9
-        assert report.chunks_written == store.counts().chunks
+    monkeypatch.setattr(memory_store, "write", write)
+    bad = Document("bad", "Fine text.", {"title": "too long"})
+
+    report = run([*corpus(5), bad, *corpus(9)[5:]], memory_store)
+
+    assert [f.document_id for f in report.failures] == ["bad"]
+    assert report.documents_embedded == memory_store.counts().documents == 9
+    assert report.chunks_written == memory_store.counts().chunks
 
 
 def test_setting_that_fits_no_document_ends_the_run(memory_store) -> None:

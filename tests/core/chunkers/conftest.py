@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001 - texts of many languages
 """Real tokenizers of three kinds behind the Tokenizer protocol, and text in many languages."""
 
 import itertools

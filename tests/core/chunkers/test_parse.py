@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001 - texts of many languages
 import json
 import pickle
 import subprocess
