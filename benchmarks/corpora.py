@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import pydoc_data.topics
 import re
 import sysconfig
+from itertools import chain
 from pathlib import Path
+from pydoc_data.topics import topics
 
 import numpy as np
 
@@ -14,21 +15,22 @@ from jina_integrations.tokenizer import Tokenizer
 
 
 def technical_text() -> str:
-    """Source code of the standard library, comments and docstrings included."""
+    """Source code of the standard library, and the raw language reference with its tables."""
     folder = Path(sysconfig.get_path("stdlib"))
-    return "\n\n".join(
+    code = [
         path.read_text(encoding="utf-8")
         for path in sorted(folder.glob("*.py"))
         if not path.name.startswith("_")
-    )
+    ]
+    return "\n\n".join(chain.from_iterable(zip(code, topics.values(), strict=False)))
 
 
 def prose_text(path: Path | None = None) -> str:
-    """The given text file, or the running text of Python's language reference."""
+    """The given text file, or the running paragraphs of Python's language reference."""
     if path is not None:
         return path.read_text(encoding="utf-8")
-    topics = "\n\n".join(inspect.cleandoc(text) for text in pydoc_data.topics.topics.values())
-    paragraphs = re.split(r"\n\s*\n", topics)
+    reference = "\n\n".join(inspect.cleandoc(text) for text in topics.values())
+    paragraphs = re.split(r"\n\s*\n", reference)
     return "\n\n".join(
         " ".join(paragraph.split())
         for paragraph in paragraphs
