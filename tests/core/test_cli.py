@@ -445,7 +445,7 @@ def test_interrupted_run_exits_130_and_the_next_completes_it(folder: Path, locat
     )
     with running:
         assert running.stderr is not None
-        for _ in range(5):
+        for _ in range(2):
             assert running.stderr.readline() == "batch\n"
         running.send_signal(signal.SIGINT)
         stdout, stderr = running.communicate()

@@ -153,19 +153,19 @@ def test_documents_are_taken_lazily_a_batch_at_a_time(memory_store) -> None:
 
 
 def test_batches_end_at_a_number_of_characters(memory_store, words) -> None:
-    embedder = Embedder("words", batch_tokens=10)  # 320 characters
-    short, huge = "Ten chars.", " ".join(["word"] * 45)
+    embedder = Embedder("words", batch_tokens=10)  # 1,280 characters
+    short, huge = "Forty characters are in this very line..", " ".join(["word"] * 45)
 
     report = run(
         [document(f"s{n}", short) for n in range(40)]
-        + [document("huge", *[huge] * 5)]
+        + [document("huge", *[huge] * 6)]
         + [document(f"t{n}", short) for n in range(40)],
         memory_store,
         embedder,
     )
 
     assert report.documents_embedded == 81
-    assert words.calls == [32, 8, 5, 32, 8]
+    assert words.calls == [32, 8, 6, 32, 8]
 
 
 def test_progress_tells_what_is_durable(memory_store) -> None:
