@@ -20,6 +20,7 @@ from corpora import cut, prose_text, technical_text
 
 from jina_integrations import Document, Embedder, SentenceChunker, ingest, open_store
 
+KINDS = ("qdrant", "chroma")
 CHUNKER = SentenceChunker(max_tokens=256)
 
 
@@ -55,14 +56,14 @@ def main() -> None:
     documents = [Document(f"document-{at}", text) for at, text in enumerate(texts)]
     embed_alone(documents[:20])
     alone: list[float] = []
-    to_alone: dict[str, list[float]] = {"qdrant": [], "chroma": []}
-    to_own: dict[str, list[float]] = {"qdrant": [], "chroma": []}
+    to_alone: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    to_own: dict[str, list[float]] = {kind: [] for kind in KINDS}
     again: dict[str, float] = {}
     chunks = 0
     for _ in range(arguments.rounds):
         seconds, chunks = embed_alone(documents)
         alone.append(seconds)
-        for kind in to_alone:
+        for kind in KINDS:
             with tempfile.TemporaryDirectory() as folder:
                 run(documents[:1], f"{kind}:{Path(folder) / 'warm'}#benchmark")
                 location = f"{kind}:{Path(folder) / 'index'}#benchmark"
@@ -72,7 +73,7 @@ def main() -> None:
                 again[kind], _ = run(documents, location)
     print(f"{len(documents)} documents, {chunks} chunks, {arguments.rounds} rounds")
     print(f"  embedding alone {np.median(alone):7.1f} s")
-    for kind in to_alone:
+    for kind in KINDS:
         print(
             f"  {kind:8} {np.median(to_alone[kind]):.3f}x of embedding alone, "
             f"{np.median(to_own[kind]):.3f}x of its own embedding; "
