@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -168,11 +167,10 @@ def test_an_unknown_device_is_refused() -> None:
 
 
 def test_construction_loads_nothing_and_equal_settings_share_a_model() -> None:
-    start = time.perf_counter()
     many = [Embedder("minilm", batch_tokens=512 + at) for at in range(1000)]
-    assert time.perf_counter() - start < 5
     from jina_integrations.backends.local.model import shared_model
 
+    assert not any("_backend" in vars(embedder) for embedder in many)
     assert len({id(shared_model(embedder.settings)) for embedder in many}) == 1
     assert shared_model(Embedder("minilm").settings) is shared_model(many[0].settings)
     assert shared_model(Embedder("minilm", dtype="bfloat16").settings) is not shared_model(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from pathlib import Path
 from ...cards import MODEL_CARDS, ModelCard
 from ...errors import (
     MissingExtraError,
-    ModelError,
     ModelLoadError,
     ModelNotFoundError,
 )
@@ -129,7 +127,7 @@ def hash_files(folder: Path) -> str:
     """
     names = sorted(
         path
-        for pattern in ("*.json", "*.safetensors", "*.txt", "*.model", "*.py")
+        for pattern in _FILES
         for path in folder.rglob(pattern)
         if not any(part in ("onnx", "openvino") for part in path.relative_to(folder).parts)
     )
@@ -144,8 +142,4 @@ def _sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as exc:
-        raise _unreadable(path, exc) from exc
-
-
-def _unreadable(path: Path, exc: OSError) -> ModelError:
-    return ModelLoadError(f"{os.fspath(path)} cannot be read: {exc.strerror}")
+        raise ModelLoadError(f"{path} cannot be read: {exc.strerror}") from exc
