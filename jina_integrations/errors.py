@@ -7,14 +7,27 @@
     │   ├── InvalidTextError               a text that cannot be embedded; carries its index
     │   ├── TextTooLongError               a text over the context; carries index and tokens
     │   ├── InvalidSpanError               a character span that is out of range or holds no token
+    │   ├── InvalidImageError              a picture that cannot be read or sent; carries its index
     │   └── InvalidSettingError            a setting that this model or store does not take
     ├── MissingExtraError (ImportError)    an optional dependency is not installed
     ├── ModelError                         a model cannot be found, loaded, or used as asked
     │   ├── ModelNotFoundError             no such folder, package or hub id
     │   ├── ModelLoadError                 the files are there and cannot be used safely
     │   ├── UnsupportedTaskError           the model has no such task
+    │   ├── UnsupportedModalityError       the model, or the way it is run, takes no pictures
     │   └── LateChunkingUnsupportedError   the model does not pool a mean over tokens
     ├── EmbeddingError                     the encoder gave NaN, a zero vector, or too few rows
+    ├── ApiError                           an HTTP API did not give what was asked of it
+    │   ├── MissingKeyError                no key is set
+    │   ├── ApiConnectionError             no connection, or it broke
+    │   │   └── ApiTimeoutError            no whole answer in time
+    │   ├── ApiResponseError               an answer that is not what the protocol says
+    │   └── ApiStatusError                 an answer with an error status
+    │       ├── RequestRefusedError        400, 404, 413, 422 and the like: what was sent is wrong
+    │       ├── AuthenticationError        401: the key is wrong, or revoked
+    │       ├── PermissionDeniedError      402, 403: no tokens left, or not allowed
+    │       ├── RateLimitError             429: too many requests or tokens a minute
+    │       └── ServerError                408, 409 and 5xx: the service failed; later it may not
     ├── StoreError                         a vector store failed
     │   ├── StoreUnavailableError          the server does not answer, or refuses the key
     │   ├── StoreLockedError               another process holds the store's folder
@@ -28,9 +41,16 @@
 from __future__ import annotations
 
 __all__ = [
+    "ApiConnectionError",
+    "ApiError",
+    "ApiResponseError",
+    "ApiStatusError",
+    "ApiTimeoutError",
+    "AuthenticationError",
     "CollectionNotFoundError",
     "EmbeddingError",
     "FingerprintMismatchError",
+    "InvalidImageError",
     "InvalidInputError",
     "InvalidSettingError",
     "InvalidSpanError",
@@ -38,22 +58,40 @@ __all__ = [
     "JinaIntegrationsError",
     "LateChunkingUnsupportedError",
     "MissingExtraError",
+    "MissingKeyError",
     "ModelError",
     "ModelLoadError",
     "ModelNotFoundError",
+    "PermissionDeniedError",
+    "RateLimitError",
     "ReadError",
+    "RequestRefusedError",
+    "ServerError",
     "StoreCorruptError",
     "StoreError",
     "StoreFullError",
     "StoreLockedError",
     "StoreUnavailableError",
     "TextTooLongError",
+    "UnsupportedModalityError",
     "UnsupportedTaskError",
 ]
 
 
 class JinaIntegrationsError(Exception):
-    """Root of every error that this package raises on purpose."""
+    """Root of every error that this package raises on purpose. Can be copied and pickled."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(
+    kind: type[JinaIntegrationsError], args: tuple[object, ...], state: dict[str, object]
+) -> JinaIntegrationsError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class InvalidInputError(JinaIntegrationsError, ValueError):
@@ -91,6 +129,10 @@ class InvalidSpanError(InvalidInputError):
     """A character span is out of range, reversed, or holds no token."""
 
 
+class InvalidImageError(InvalidInputError):
+    """A picture cannot be read, is too large to send, or is none."""
+
+
 class InvalidSettingError(InvalidInputError):
     """A setting has a value that this model, chunker or store does not take."""
 
@@ -119,6 +161,10 @@ class UnsupportedTaskError(ModelError, ValueError):
     """The model has no such task; the message lists those that it has."""
 
 
+class UnsupportedModalityError(ModelError, ValueError):
+    """The model, or the way it is run, takes no pictures."""
+
+
 class LateChunkingUnsupportedError(ModelError, ValueError):
     """The model does not pool a mean over its tokens, so spans of it mean nothing."""
 
@@ -133,6 +179,81 @@ class EmbeddingError(JinaIntegrationsError):
     def __init__(self, message: str, *, index: int | None = None) -> None:
         super().__init__(message)
         self.index = index
+
+
+class ApiError(JinaIntegrationsError):
+    """An HTTP API did not give what was asked of it. No message holds a key or a whole text.
+
+    Attributes:
+        index: Position of the offending input in the caller's list, where one is to blame.
+    """
+
+    def __init__(self, message: str, *, index: int | None = None) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+class MissingKeyError(ApiError, ValueError):
+    """The service needs a key, and none is set."""
+
+
+class ApiConnectionError(ApiError):
+    """The server cannot be reached, or the connection broke."""
+
+
+class ApiTimeoutError(ApiConnectionError):
+    """There was no whole answer in time."""
+
+
+class ApiResponseError(ApiError):
+    """The answer is not what the protocol says: no JSON, wrong counts, NaN."""
+
+
+class ApiStatusError(ApiError):
+    """The answer has an error status.
+
+    Attributes:
+        status: HTTP status.
+        code: The service's own code, such as ``INPUT_TOKEN_LIMIT_EXCEEDED``, where it gave one.
+        request_id: The service's name of the request, for its support.
+        retry_after_s: Seconds to wait, as the service asked for; None where it did not.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str | None = None,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+        index: int | None = None,
+    ) -> None:
+        super().__init__(message, index=index)
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        self.retry_after_s = retry_after_s
+
+
+class RequestRefusedError(ApiStatusError, ValueError):
+    """400, 404, 413, 422 and the like: what was sent is wrong, and will be next time."""
+
+
+class AuthenticationError(ApiStatusError):
+    """401: the key is wrong, or was revoked."""
+
+
+class PermissionDeniedError(ApiStatusError):
+    """402 or 403: the account has no tokens left, or may not use this."""
+
+
+class RateLimitError(ApiStatusError):
+    """429: more requests, tokens or connections than the key allows."""
+
+
+class ServerError(ApiStatusError):
+    """408, 409 or 5xx: the service failed, and may not the next time."""
 
 
 class StoreError(JinaIntegrationsError):

@@ -2,17 +2,83 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Literal, Self, TypeAlias, get_args
+from typing import Any, Literal, Self, TypeAlias, get_args
+from urllib.parse import urlsplit
 
 from .errors import InvalidSettingError
 
-__all__ = ["BackendName", "DType", "EmbedderSettings", "LongTexts"]
+__all__ = ["ApiSettings", "BackendName", "DType", "EmbedderSettings", "LongTexts", "Transport"]
 
-BackendName: TypeAlias = Literal["auto", "local"]
+BackendName: TypeAlias = Literal["auto", "api", "local"]
 DType: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 LongTexts: TypeAlias = Literal["error", "windows"]
+Transport: TypeAlias = Literal["base64", "float"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSettings:
+    """How an HTTP API is reached. None of it changes a vector.
+
+    Limits hold for a key within this process: embedders with the same key and base URL share
+    them, and the strictest counts. The defaults are what Jina publishes for a free key; set those
+    of your own plan. None means no limit.
+
+    Args:
+        requests_per_minute: Requests sent a minute.
+        tokens_per_minute: Tokens sent a minute.
+        concurrent_requests: Requests under way at a time.
+        request_inputs: Inputs of one request at most, 1 to 2,048.
+        request_tokens: Tokens of one request at most; a single longer input still goes alone.
+            Also no more than a hundredth of `tokens_per_minute`, but for at least 1,000.
+        max_retries: How often a request is sent again, at most.
+        connect_timeout_s: Seconds for a connection.
+        read_timeout_s: Seconds for a whole answer, body included.
+        total_timeout_s: Seconds from a request's first sending to its end, with all retries and
+            the waits between them.
+        transport: How vectors travel; ``"float"`` for servers that know no base64.
+        tokenizer: Hub id, folder, or ``tokenizer.json`` of the model's tokenizer, so that texts
+            are counted and chunks cut exactly; None estimates, and errs on the long side.
+
+    Raises:
+        InvalidSettingError: a value is out of range.
+    """
+
+    requests_per_minute: int | None = 500
+    tokens_per_minute: int | None = 1_000_000
+    concurrent_requests: int = 4
+    request_inputs: int = 512
+    request_tokens: int = 20_000
+    max_retries: int = 6
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 60.0
+    total_timeout_s: float = 300.0
+    transport: Transport = "base64"
+    tokenizer: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("requests_per_minute", 1, None),
+            ("tokens_per_minute", 1, None),
+            ("concurrent_requests", 1, 1000),
+            ("request_inputs", 1, 2048),
+            ("request_tokens", 1, None),
+            ("max_retries", 0, None),
+        ):
+            value = getattr(self, name)
+            valid = _is_int(value, least) and (most is None or value <= most)
+            upper = f" and at most {most}" if most else ""
+            optional = value is None and name.endswith("per_minute")
+            _check(optional or valid, name, value, f"an int of at least {least}{upper}")
+        for name in ("connect_timeout_s", "read_timeout_s", "total_timeout_s"):
+            value = getattr(self, name)
+            valid = isinstance(value, int | float) and not isinstance(value, bool)
+            _check(valid and 0 < value < math.inf, name, value, "a number of seconds above 0")
+        _check_choice("transport", self.transport, get_args(Transport))
+        named = self.tokenizer
+        _check(named is None or _is_name(named), "tokenizer", named, "a hub id, folder or file")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +106,8 @@ class EmbedderSettings:
     overlap_tokens: int | None = None
     context_weight: float | None = None
     batch_tokens: int = 2048
+    base_url: str | None = None
+    api: ApiSettings | None = None
 
     def __post_init__(self) -> None:
         _check(_is_name(self.model), "model", self.model, "a name, hub id or folder")
@@ -48,8 +116,7 @@ class EmbedderSettings:
             ("dtype", get_args(DType)),
             ("long", get_args(LongTexts)),
         ):
-            value = getattr(self, name)
-            _check(value in choices, name, value, " or ".join(map(repr, choices)))
+            _check_choice(name, getattr(self, name), choices)
         for name, least in (
             ("dimensions", 1),
             ("window_tokens", 8),
@@ -57,14 +124,24 @@ class EmbedderSettings:
             ("batch_tokens", 1),
         ):
             value = getattr(self, name)
-            valid = isinstance(value, int) and not isinstance(value, bool) and value >= least
-            _check(value is None or valid, name, value, f"an int of at least {least}")
+            _check(
+                value is None or _is_int(value, least), name, value, f"an int of at least {least}"
+            )
         for name in ("normalize", "late_chunking", "truncate", "trust_remote_code"):
             value = getattr(self, name)
             _check(value is None or isinstance(value, bool), name, value, "True or False")
         weight = self.context_weight
         in_range = isinstance(weight, int | float) and 0.0 <= weight <= 1.0
         _check(weight is None or in_range, "context_weight", weight, "a number from 0 to 1")
+        if self.base_url is not None:
+            _check_url(self.base_url)
+        api: Any = self.api
+        _check(api is None or isinstance(api, ApiSettings), "api", api, "an ApiSettings or None")
+        if self.backend == "local" and (self.base_url is not None or api is not None):
+            raise InvalidSettingError(
+                "base_url and api are for the API, and backend='local' runs the model here: leave "
+                "them out, or say backend='api'"
+            )
         if self.truncate and self.long == "windows":
             raise InvalidSettingError(
                 "truncate=True cuts a long text and long='windows' keeps all of it: set one of them"
@@ -92,11 +169,39 @@ class EmbedderSettings:
                 f"unknown embedder settings {unknown}: were they written by a newer version of "
                 "jina-integrations? Upgrade it"
             )
-        return cls(**values)  # type: ignore[arg-type]  # __post_init__ checks each value
+        known: dict[str, Any] = dict(values)
+        if isinstance(known.get("api"), Mapping):
+            try:
+                known["api"] = ApiSettings(**known["api"])
+            except TypeError as exc:
+                raise InvalidSettingError(f"unknown api settings: {exc}") from exc
+        return cls(**known)
 
 
 def _is_name(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
+
+
+def _is_int(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _check_url(value: object) -> None:
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+        valid = parts is not None and parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        parts, valid = None, False
+    _check(valid, "base_url", value, "a URL such as 'https://api.jina.ai/v1'")
+    if parts is not None and (parts.username or parts.password or parts.query or parts.fragment):
+        raise InvalidSettingError(
+            "base_url must have no user, password, query or fragment (it is stored, and shown): "
+            "pass the key as api_key"
+        )
+
+
+def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    _check(value in choices, name, value, " or ".join(map(repr, choices)))
 
 
 def _check(valid: object, name: str, value: object, expected: str) -> None:

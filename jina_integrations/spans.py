@@ -9,32 +9,41 @@ from typing import cast
 from .errors import InvalidInputError, InvalidSpanError
 from .types import CharSpan
 
-__all__ = ["check_spans"]
+__all__ = ["check_span_lists", "check_spans"]
 
 
-def check_spans(texts: Sequence[str], spans: object) -> list[list[CharSpan]]:
-    """The spans of each text as pairs of ints.
+def check_span_lists(spans: object, count: int) -> Sequence[object]:
+    """One item for each of `count` texts; the items are not looked at.
 
     Raises:
-        InvalidInputError: there is not one list of spans for each text.
-        InvalidSpanError: a span is no pair of ints with ``0 <= start < end <= len(text)``; carries
-            the text's index.
+        InvalidInputError: no sequence, or not as many.
     """
     if isinstance(spans, str | bytes) or not isinstance(spans, Sequence):
         raise InvalidInputError(f"spans must be a list, not {type(spans).__name__}")
     lists = cast("Sequence[object]", spans)
-    if len(lists) != len(texts):
-        raise InvalidInputError(f"{len(texts)} texts need as many lists of spans, not {len(lists)}")
-    checked: list[list[CharSpan]] = []
-    for index, (text, own) in enumerate(zip(texts, lists, strict=True)):
-        if isinstance(own, str | bytes) or not isinstance(own, Sequence):
-            raise InvalidSpanError(
-                f"spans of texts[{index}] must be a list of (start, end), not {type(own).__name__}",
-                index=index,
-            )
-        items = cast("Sequence[object]", own)
-        checked.append([_check(span, text, at, index) for at, span in enumerate(items)])
-    return checked
+    if len(lists) != count:
+        raise InvalidInputError(f"{count} texts need as many lists of spans, not {len(lists)}")
+    return lists
+
+
+def check_spans(text: str, spans: object, *, index: int = 0) -> list[CharSpan]:
+    """The spans of one text as pairs of ints.
+
+    Args:
+        text: The document.
+        spans: A list of half-open character ranges.
+        index: The text's position in the caller's list, carried by the error.
+
+    Raises:
+        InvalidSpanError: a span is no pair of ints with ``0 <= start < end <= len(text)``.
+    """
+    if isinstance(spans, str | bytes) or not isinstance(spans, Sequence):
+        raise InvalidSpanError(
+            f"spans of texts[{index}] must be a list of (start, end), not {type(spans).__name__}",
+            index=index,
+        )
+    items = cast("Sequence[object]", spans)
+    return [_check(span, text, at, index) for at, span in enumerate(items)]
 
 
 def _check(span: object, text: str, at: int, index: int) -> CharSpan:

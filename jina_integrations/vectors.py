@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .errors import EmbeddingError
 from .types import FloatArray
 
-__all__ = ["finish", "mix", "unit"]
+__all__ = ["mix", "pack_bits", "to_signed", "to_unsigned", "unit", "unusable"]
 
 
 def unit(rows: FloatArray) -> FloatArray:
-    """The rows scaled to L2 norm 1: float32, same shape."""
-    scaled: FloatArray = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    """The rows scaled to L2 norm 1: float32, same shape; NaN for a row that is zero."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled: FloatArray = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     return scaled
 
 
@@ -23,23 +24,27 @@ def mix(late: FloatArray, isolated: FloatArray, weight: float) -> FloatArray:
     return mixed.astype(np.float32, copy=False)
 
 
-def finish(rows: FloatArray, *, dimensions: int, normalize: bool, model: str) -> FloatArray:
-    """The rows cut to their first `dimensions` values, then normalised.
+def unusable(rows: FloatArray) -> list[int]:
+    """Positions of the rows that hold NaN or infinity, or are zero."""
+    norms = np.linalg.norm(rows, axis=1)
+    positions: list[int] = np.flatnonzero(~np.isfinite(norms) | (norms == 0.0)).tolist()
+    return positions
+
+
+def pack_bits(rows: FloatArray) -> NDArray[np.uint8]:
+    """One bit for each value, set where it is above 0, eight to a byte, most significant first.
 
     Returns:
-        float32, shape (len(rows), dimensions); L2 norm 1 if `normalize`.
-
-    Raises:
-        EmbeddingError: a row holds NaN or infinity, or is zero; carries the row's index.
+        shape (…, ceil(dimensions / 8)), Jina's ``ubinary``; `numpy.unpackbits` turns it back.
     """
-    rows = rows[:, :dimensions]
-    norms = np.linalg.norm(rows, axis=1)
-    wrong = np.flatnonzero(~np.isfinite(norms) | (norms == 0.0))
-    if wrong.size:
-        index = int(wrong[0])
-        raise EmbeddingError(
-            f"{model} gave {norms[index]} as the norm of vector {index} ({wrong.size} of "
-            f"{len(rows)} are unusable): try dtype='float32'",
-            index=index,
-        )
-    return unit(rows) if normalize else np.ascontiguousarray(rows)
+    return np.packbits(rows > 0, axis=-1)
+
+
+def to_signed(packed: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """``ubinary`` to ``binary``: each byte minus 128, so that 128 becomes 0."""
+    return (packed.astype(np.int16) - 128).astype(np.int8)
+
+
+def to_unsigned(packed: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """``binary`` to ``ubinary``: each byte plus 128."""
+    return (packed.astype(np.int16) + 128).astype(np.uint8)

@@ -19,6 +19,7 @@ from . import output
 from .filters import parse_filters
 from .outcome import SOME_FAILED, reported, say, say_json
 from .progress import progress_bar
+from .serve import serve_command
 
 __all__ = ["app"]
 
@@ -32,6 +33,9 @@ app = typer.Typer(
 
 _STOPPED = "stopped; what is stored is whole, and the same command completes the rest"
 _JSON = typer.Option("--json", help="Print JSON.")
+_BASE_URL = typer.Option(
+    metavar="URL", help="A server to embed with, e.g. http://127.0.0.1:8000/v1.", show_default=False
+)
 _LOCATION = "qdrant:PATH#COLLECTION, qdrant+http://HOST:PORT/COLLECTION, chroma:…"
 
 
@@ -77,6 +81,16 @@ def ingest_command(
     truncate: Annotated[
         bool, typer.Option("--truncate", help="Cut chunks over the model's limit.")
     ] = False,
+    backend: Annotated[
+        str, typer.Option(help="api, local, or auto: the API where JINA_API_KEY is set.")
+    ] = "auto",
+    base_url: Annotated[str | None, _BASE_URL] = None,
+    requests_per_minute: Annotated[
+        int | None, typer.Option(help="Limit of your API key.", show_default="500")
+    ] = None,
+    tokens_per_minute: Annotated[
+        int | None, typer.Option(help="Limit of your API key.", show_default="1000000")
+    ] = None,
     batch_tokens: Annotated[int, typer.Option(help="Tokens of one forward pass.")] = 2048,
 ) -> None:
     """Embed files into a collection; those that are there unchanged cost nothing.
@@ -86,6 +100,10 @@ def ingest_command(
     with reported(stopped=_STOPPED):
         store = open_store(into)
         cutter = parse_chunker(chunker)
+        limits = {
+            "requests_per_minute": requests_per_minute,
+            "tokens_per_minute": tokens_per_minute,
+        }
         chosen = Embedder.from_dict(
             {
                 "model": _absolute(embedder),
@@ -96,6 +114,9 @@ def ingest_command(
                 "device": device,
                 "truncate": truncate,
                 "batch_tokens": batch_tokens,
+                "backend": backend,
+                "base_url": base_url,
+                "api": {name: value for name, value in limits.items() if value} or None,
             }
         )
         documents = read_documents(paths)
@@ -118,14 +139,18 @@ def search_command(
         list[str] | None,
         typer.Option("--filter", metavar="KEY=VALUE", help="Metadata that hits must have."),
     ] = None,
+    base_url: Annotated[str | None, _BASE_URL] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Print the chunks nearest to a question, by the embedder that filled the collection."""
     with reported():
         conditions = parse_filters(filters or [])
         with open_store(location) as store:
-            hits = search(question, store=store, k=k, filters=conditions or None)
+            hits = search(question, store=store, k=k, filters=conditions or None, base_url=base_url)
         say_json(output.hit_rows(hits)) if as_json else say(output.search_lines(hits))
+
+
+app.command("serve")(serve_command)
 
 
 @app.command("models")

@@ -10,7 +10,7 @@ from ..stores.base import CollectionInfo, Store
 
 __all__ = ["open_collection", "stored_embedder"]
 
-_NOT_IN_VECTORS = frozenset({"backend", "device", "batch_tokens", "trust_remote_code"})
+_NOT_IN_VECTORS = frozenset({"api", "base_url", "device", "batch_tokens", "trust_remote_code"})
 """Settings that change where and how fast vectors are made, and not the vectors."""
 
 
@@ -22,7 +22,7 @@ def open_collection(store: Store, embedder: Embedder) -> None:
     """
     info = store.read_info()
     if info is None:
-        store.create(CollectionInfo(embedder.fingerprint, embedder.dimensions, embedder.to_dict()))
+        store.create(CollectionInfo(embedder.fingerprint, embedder.dimensions, _told(embedder)))
     else:
         _require_same(
             info,
@@ -31,12 +31,13 @@ def open_collection(store: Store, embedder: Embedder) -> None:
         )
 
 
-def stored_embedder(store: Store, given: Embedder | None) -> Embedder:
+def stored_embedder(store: Store, given: Embedder | None, base_url: str | None = None) -> Embedder:
     """The embedder that the collection was filled with.
 
     Args:
         store: The collection.
         given: The caller's own, to be checked; None rebuilds one from the collection's settings.
+        base_url: The server to use, for a collection that was filled through one.
 
     Raises:
         CollectionNotFoundError: there is no such collection yet.
@@ -55,8 +56,16 @@ def stored_embedder(store: Store, given: Embedder | None) -> Embedder:
             f"{info.embedder.get('model')!r}, and a collection cannot allow that code to run: pass "
             "embedder=Embedder(…, trust_remote_code=True, revision='<the commit you read>')"
         )
+    if info.embedder.get("base_url") and base_url is None:
+        raise ModelLoadError(
+            f"the collection was filled through {info.embedder['base_url']}, and a collection "
+            "cannot choose where questions and keys are sent: pass that base_url, or another"
+        )
     # A device is a matter of the machine that filled the collection.
-    embedder = Embedder.from_dict({**info.embedder, "device": "auto"})
+    settings = {**info.embedder, "device": "auto"}
+    embedder = Embedder.from_dict(
+        settings if base_url is None else {**settings, "base_url": base_url}
+    )
     _require_same(info, embedder, "restore them, or ingest into a new collection")
     return embedder
 
@@ -64,7 +73,7 @@ def stored_embedder(store: Store, given: Embedder | None) -> Embedder:
 def _require_same(info: CollectionInfo, embedder: Embedder, way_out: str) -> None:
     if info.fingerprint == embedder.fingerprint:
         return
-    differing = _differences(info.embedder, embedder.to_dict())
+    differing = _differences(info.embedder, _told(embedder))
     reason = (
         f"the collection was filled with other settings: {differing}"
         if differing
@@ -72,6 +81,11 @@ def _require_same(info: CollectionInfo, embedder: Embedder, way_out: str) -> Non
         f"have changed since (fingerprint {info.fingerprint}, now {embedder.fingerprint})"
     )
     raise FingerprintMismatchError(f"{reason}; {way_out}")
+
+
+def _told(embedder: Embedder) -> dict[str, object]:
+    """The embedder's settings, with the backend that "auto" came to."""
+    return {**embedder.to_dict(), "backend": embedder.backend}
 
 
 def _differences(stored: Mapping[str, object], present: Mapping[str, object]) -> str:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
 
 from ..chunkers.base import Chunker
 from ..embedder import Embedder
-from ..errors import EmbeddingError, InvalidInputError
+from ..errors import EmbeddingError, InvalidInputError, JinaIntegrationsError
 from ..spans import check_spans
 from ..types import Chunk, Document, EmbeddedChunk, FloatArray
 
 __all__ = ["ChunkedDocument", "chunk_document", "embed_documents"]
+
+_Vectors: TypeAlias = tuple[Sequence[FloatArray], dict[int, JinaIntegrationsError]]
+"""Of the documents that succeeded, in order; and the errors of the others, by position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,7 @@ def chunk_document(
     chunks = chunker.chunk(document, embedder.tokenizer)
     if not chunks:
         raise InvalidInputError(f"{type(chunker).__name__} found no chunk in its text")
-    check_spans([document.text], [[(chunk.start, chunk.end) for chunk in chunks]])
+    check_spans(document.text, [(chunk.start, chunk.end) for chunk in chunks])
     for index, chunk in enumerate(chunks):
         if chunk.index != index or chunk.text != document.text[chunk.start : chunk.end]:
             raise InvalidInputError(
@@ -45,32 +51,67 @@ def chunk_document(
 
 
 def embed_documents(
-    documents: Sequence[ChunkedDocument], *, embedder: Embedder
+    documents: Sequence[ChunkedDocument],
+    *,
+    embedder: Embedder,
+    on_failure: Callable[[ChunkedDocument, JinaIntegrationsError], None],
 ) -> list[list[EmbeddedChunk]]:
-    """For each document its chunks with their vectors, all of them packed together.
+    """For each document its chunks with their vectors, all of them embedded together.
+
+    A document with a chunk that cannot be embedded is left out, and costs the others nothing.
+
+    Args:
+        documents: May be empty.
+        embedder: Embeds the chunks, or the whole documents with late chunking.
+        on_failure: Called with each document that was left out, and its error.
 
     Raises:
-        InvalidInputError: a text or span cannot be embedded.
-        EmbeddingError: an unusable vector, or not one for each chunk.
+        EmbeddingError: not one vector for each chunk.
     """
+    if not documents:
+        return []
     if embedder.late_chunking:
-        vectors: Sequence[FloatArray] = embedder.embed_chunks(
-            [own.document.text for own in documents],
-            [[(chunk.start, chunk.end) for chunk in own.chunks] for own in documents],
-        )
+        vectors, failures = _late(documents, embedder)
     else:
-        rows = embedder.embed_documents([chunk.text for own in documents for chunk in own.chunks])
-        vectors, start = [], 0
-        for own in documents:
-            vectors.append(rows[start : start + len(own.chunks)])
-            start += len(own.chunks)
-        if start != len(rows):
-            raise EmbeddingError(f"the embedder gave {len(rows)} vectors for {start} chunks")
-    if len(vectors) != len(documents):
+        vectors, failures = _isolated(documents, embedder)
+    for position, error in failures.items():
+        on_failure(documents[position], error)
+    alive = [own for position, own in enumerate(documents) if position not in failures]
+    if len(vectors) != len(alive):
         raise EmbeddingError(
-            f"the embedder gave vectors for {len(vectors)} of {len(documents)} documents"
+            f"the embedder gave vectors for {len(vectors)} of {len(alive)} documents"
         )
-    return [_with_vectors(own, rows) for own, rows in zip(documents, vectors, strict=True)]
+    return [_with_vectors(own, rows) for own, rows in zip(alive, vectors, strict=True)]
+
+
+def _late(documents: Sequence[ChunkedDocument], embedder: Embedder) -> _Vectors:
+    collected = embedder.embed_chunks(
+        [own.document.text for own in documents],
+        [[(chunk.start, chunk.end) for chunk in own.chunks] for own in documents],
+        on_error="collect",
+    )
+    return collected.vectors, collected.failures
+
+
+def _isolated(documents: Sequence[ChunkedDocument], embedder: Embedder) -> _Vectors:
+    collected = embedder.embed(
+        [chunk.text for own in documents for chunk in own.chunks],
+        task="passage",
+        on_error="collect",
+    )
+    if len(collected.vectors) != len(collected.indices):
+        raise EmbeddingError(
+            f"the embedder gave {len(collected.vectors)} vectors for "
+            f"{len(collected.indices)} chunks"
+        )
+    owners = [position for position, own in enumerate(documents) for _ in own.chunks]
+    failures: dict[int, JinaIntegrationsError] = {}
+    for at, error in collected.failures.items():
+        failures.setdefault(owners[at], error)
+    owners_of_rows = np.array([owners[at] for at in collected.indices], np.int64)
+    alive = (position for position in range(len(documents)) if position not in failures)
+    bounds = [np.searchsorted(owners_of_rows, (position, position + 1)) for position in alive]
+    return [collected.vectors[first:last] for first, last in bounds], failures
 
 
 def _with_vectors(own: ChunkedDocument, vectors: FloatArray) -> list[EmbeddedChunk]:

@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from ..errors import EmbeddingError, InvalidInputError, InvalidSettingError
+from ..errors import (
+    ApiError,
+    EmbeddingError,
+    InvalidInputError,
+    InvalidSettingError,
+    JinaIntegrationsError,
+)
 
-__all__ = ["isolate"]
+__all__ = ["is_of_input", "isolate"]
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
+
+
+def is_of_input(error: JinaIntegrationsError) -> bool:
+    """Whether an input is to blame, so that others may go on."""
+    if isinstance(error, InvalidSettingError):
+        return False
+    if isinstance(error, ApiError):
+        return error.index is not None
+    return isinstance(error, InvalidInputError | EmbeddingError)
 
 
 def isolate(

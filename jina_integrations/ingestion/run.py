@@ -16,7 +16,7 @@ from ..texts import check_text
 from ..types import Document, EmbeddedChunk
 from .collection import open_collection
 from .embedding import ChunkedDocument, chunk_document, embed_documents
-from .isolation import isolate
+from .isolation import is_of_input, isolate
 from .report import DocumentFailure, IngestProgress, IngestReport
 
 __all__ = ["ingest"]
@@ -58,6 +58,7 @@ def ingest(
         FingerprintMismatchError: the collection was filled with other settings.
         InvalidInputError: an item is no document, or a setting does not fit the model.
         ModelError: the model cannot be loaded or used as asked.
+        ApiError: the service failed for good, or refused the key. What was embedded is stored.
         StoreError: the store failed. What was written stays valid.
     """
     if isinstance(batch_documents, bool) or batch_documents < 1:
@@ -127,11 +128,15 @@ class _Run:
             if document.id not in complete
             for own in self._chunk(document, versions[document.id])
         ]
-        embedded = isolate(
-            chunked,
-            lambda part: embed_documents(part, embedder=self._embedder),
-            on_failure=lambda own, exc: self._fail(own.document.id, exc),
-        )
+        fatal: list[JinaIntegrationsError] = []
+
+        def fail(own: ChunkedDocument, error: JinaIntegrationsError) -> None:
+            if is_of_input(error):
+                self._fail(own.document.id, error)
+            else:
+                fatal.append(error)
+
+        embedded = embed_documents(chunked, embedder=self._embedder, on_failure=fail)
         written = isolate(
             embedded,
             self._write,
@@ -142,6 +147,8 @@ class _Run:
         self._dropped += self._store.drop_stale(
             {name: versions[name] for name in [*complete, *written]}
         )
+        if fatal:  # only now, so that what was embedded before is kept
+            raise fatal[0]
 
     def _chunk(self, document: Document, version: str) -> list[ChunkedDocument]:
         """The document with its chunks; nothing where it has failed."""

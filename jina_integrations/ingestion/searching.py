@@ -18,6 +18,7 @@ def search(
     k: int = 5,
     filters: Filters | None = None,
     embedder: Embedder | None = None,
+    base_url: str | None = None,
 ) -> list[Hit]:
     """The chunks nearest to a question, best first.
 
@@ -27,6 +28,8 @@ def search(
         k: How many at most, from 1.
         filters: Metadata that hits must have, see `Filters`.
         embedder: One that is at hand; must be equal to the collection's own. None rebuilds that.
+        base_url: The server that embeds questions, for a collection that was filled through one;
+            the collection alone cannot choose where questions and keys are sent.
 
     Raises:
         InvalidInputError: the question is no text, `k` is below 1, or a filter is malformed.
@@ -36,6 +39,6 @@ def search(
         StoreError: the store failed.
     """
     check_text(question)
-    chosen = stored_embedder(store, embedder)
+    chosen = stored_embedder(store, embedder, base_url)
     (vector,) = chosen.embed_queries([question])
     return store.search(vector, k=k, filters=filters)

@@ -14,8 +14,9 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from jina_integrations import embedder as embedder_module
+from jina_integrations import engine as engine_module
 from jina_integrations.backends.base import Backend
+from jina_integrations.calls import Call
 from jina_integrations.cards import LateChunkingDefaults, ModelCard, TaskScheme
 from jina_integrations.errors import TextTooLongError
 from jina_integrations.identity import chunk_id
@@ -63,7 +64,9 @@ class WordBackend(Backend):
     weights: ClassVar[str] = "words as published"
     before_call: ClassVar[Callable[[], None]] = lambda: None
 
-    def __init__(self, settings: EmbedderSettings) -> None:
+    kind = "local"
+
+    def __init__(self, settings: EmbedderSettings, key: object = None) -> None:
         self.settings = settings
 
     @property
@@ -78,30 +81,33 @@ class WordBackend(Backend):
     def tokenizer(self) -> WordTokenizer:
         return WordTokenizer()
 
-    def embed(self, texts: Sequence[str], task: Task) -> tuple[FloatArray, Usage]:
+    async def embed(self, texts: Sequence[str], task: Task, call: Call) -> FloatArray:
         type(self).before_call()
         self.calls.append(len(texts))
         counts = [self.tokenizer.count(text) for text in texts]
         for index, count in enumerate(counts):
             if count > MAX_WORDS and not self.settings.truncate:
-                raise TextTooLongError(
-                    f"texts[{index}] has {count} tokens; words takes {MAX_WORDS}",
+                position = call.position(index)
+                error = TextTooLongError(
+                    f"texts[{position}] has {count} tokens; words takes {MAX_WORDS}",
                     tokens=count,
                     limit=MAX_WORDS,
-                    index=index,
+                    index=position,
                 )
-        return np.stack([vector_of(text) for text in texts]), Usage(sum(counts), requests=1)
+                call.fail(position, error)
+        call.spend(Usage(sum(counts), requests=1))
+        return np.stack([vector_of(text) for text in texts])
 
-    def embed_spans(
-        self, texts: Sequence[str], spans: Sequence[Sequence[CharSpan]]
-    ) -> tuple[list[FloatArray], Usage]:
+    async def embed_spans(
+        self, texts: Sequence[str], spans: Sequence[Sequence[CharSpan]], call: Call
+    ) -> list[FloatArray]:
         type(self).before_call()
         self.calls.append(len(texts))
-        late = [
+        call.spend(Usage(sum(map(self.tokenizer.count, texts)), requests=1))
+        return [
             np.stack([vector_of(text[start:end]) + 0.1 * vector_of(text) for start, end in own])
             for text, own in zip(texts, spans, strict=True)
         ]
-        return late, Usage(sum(map(self.tokenizer.count, texts)), requests=1)
 
 
 def vector_of(text: str) -> FloatArray:
@@ -181,7 +187,7 @@ class MemoryStore(Store):
 def words(monkeypatch: pytest.MonkeyPatch) -> type[WordBackend]:
     """Every `Embedder` that is made in this test runs a fresh `WordBackend`."""
     backend = type("WordBackend", (WordBackend,), {"calls": []})
-    monkeypatch.setattr(embedder_module, "make_backend", backend)
+    monkeypatch.setattr(engine_module, "make_backend", backend)
     return backend
 
 

@@ -122,7 +122,7 @@ def test_options_reach_embedder_and_chunker(words, folder: Path, location: str) 
         assert store.counts().chunks > 3
     assert chosen == {
         "model": "words",
-        "backend": "auto",
+        "backend": "local",
         "trust_remote_code": False,
         "device": "cpu",
         "dtype": "bfloat16",
@@ -506,7 +506,7 @@ def child(script: str) -> None:
     from jina_integrations.cli import main
 
     fakes = runpy.run_path(str(Path(__file__).with_name("conftest.py")))
-    fakes["embedder_module"].make_backend = fakes["WordBackend"]
+    fakes["engine_module"].make_backend = fakes["WordBackend"]
 
     def before_call() -> None:
         sys.stderr.write("batch\n")

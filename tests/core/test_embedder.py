@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
@@ -181,11 +182,11 @@ def test_construction_loads_nothing_and_equal_settings_share_a_model() -> None:
 def test_pickle_and_dict_keep_the_settings_alone(embedder: Embedder) -> None:
     chosen = Embedder("minilm", truncate=True, context_weight=0.5, on_usage=print)
     chosen.embed_queries(["loaded by now"])
-    for copy in (pickle.loads(pickle.dumps(chosen)), Embedder.from_dict(chosen.to_dict())):
-        assert copy == chosen
-        assert hash(copy) == hash(chosen)
-        assert copy.fingerprint == chosen.fingerprint
-        np.testing.assert_array_equal(copy.embed_queries(["q"]), chosen.embed_queries(["q"]))
+    for twin in (pickle.loads(pickle.dumps(chosen)), Embedder.from_dict(chosen.to_dict())):
+        assert twin == chosen
+        assert hash(twin) == hash(chosen)
+        assert twin.fingerprint == chosen.fingerprint
+        np.testing.assert_array_equal(twin.embed_queries(["q"]), chosen.embed_queries(["q"]))
     assert len(pickle.dumps(chosen)) < 2000
     assert chosen != embedder
     assert repr(chosen) == "Embedder('minilm', truncate=True, context_weight=0.5)"
@@ -299,3 +300,92 @@ def test_contradicting_settings_are_refused() -> None:
         Embedder("minilm", window_tokens=600).embed_chunks(text, [(0, 9)])
     with pytest.raises(errors.InvalidSettingError, match="less than window_tokens"):
         Embedder("minilm", window_tokens=64, overlap_tokens=64).embed_chunks(text, [(0, 9)])
+
+
+def test_collected_failures_leave_the_others_as_they_are(embedder: Embedder) -> None:
+    texts = ["good", "", "word " * 400, "also good", 7, "\ud800"]
+
+    collected = embedder.embed(texts, task="passage", on_error="collect")  # type: ignore[list-item]
+
+    assert collected.indices == [0, 3]
+    assert {index: type(error) for index, error in collected.failures.items()} == {
+        1: errors.InvalidTextError,
+        2: errors.TextTooLongError,
+        4: errors.InvalidTextError,
+        5: errors.InvalidTextError,
+    }
+    assert all(error.index == index for index, error in collected.failures.items())  # type: ignore[attr-defined]
+    assert "texts[2]" in str(collected.failures[2])
+    np.testing.assert_allclose(
+        collected.vectors, embedder.embed_documents(["good", "also good"]), atol=1e-6
+    )
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("weight", [1.0, 0.5])
+def test_collected_failures_of_documents(weight: float) -> None:
+    embedder = Embedder("minilm", context_weight=weight)
+    good = "The lamp was lit. It burns until dawn."
+    long = "word " * 300
+    texts = ["", good, good, long, good]
+    spans = [[(0, 1)], [(0, 17), (18, 38)], [(0, 99)], [(0, len(long))], [(17, 18)]]
+
+    collected = embedder.embed_chunks(texts, spans, on_error="collect")
+
+    # The long span can be pooled, but not embedded alone; whitespace holds no token.
+    assert sorted(collected.failures) == ([0, 2, 4] if weight == 1.0 else [0, 2, 3, 4])
+    assert collected.indices == ([1, 3] if weight == 1.0 else [1])
+    np.testing.assert_allclose(
+        collected.vectors[0], embedder.embed_chunks(good, spans[1]), atol=1e-6
+    )
+
+
+def test_all_that_fail_leave_an_empty_result(embedder: Embedder) -> None:
+    collected = embedder.embed(["", " "], task="query", on_error="collect")
+    late = embedder.embed_chunks([""], [[(0, 1)]], on_error="collect")
+
+    assert collected.vectors.shape == (0, 384)
+    assert sorted(collected.failures) == [0, 1]
+    assert (late.vectors, late.indices) == ([], [])
+
+
+def test_unknown_on_error_is_refused(embedder: Embedder) -> None:
+    with pytest.raises(errors.InvalidSettingError, match="on_error"):
+        embedder.embed(["a"], task="query", on_error="skip")  # type: ignore[call-overload]
+
+
+def test_bits_are_the_signs_of_the_vectors(embedder: Embedder, passages: list[str]) -> None:
+    signs = embedder.embed_documents(passages[:20]) > 0
+
+    unsigned = embedder.embed_binary(passages[:20], task="passage")
+    signed = embedder.embed_binary(passages[:20], task="passage", embedding_type="binary")
+
+    assert unsigned.shape == signed.shape == (20, 48)
+    np.testing.assert_array_equal(np.unpackbits(unsigned, axis=1).astype(bool), signs)
+    np.testing.assert_array_equal(signed.astype(int), unsigned.astype(int) - 128)
+    assert signed.dtype == np.int8
+
+
+def test_jinas_documented_example_of_the_binary_offset() -> None:
+    from jina_integrations.vectors import to_signed, to_unsigned
+
+    unsigned = np.array([50, 193, 128, 255], np.uint8)
+
+    np.testing.assert_array_equal(to_signed(unsigned), [-78, 65, 0, 127])
+    np.testing.assert_array_equal(to_unsigned(to_signed(unsigned)), unsigned)
+
+
+def test_a_local_model_refuses_pictures_and_what_is_for_the_api() -> None:
+    with pytest.raises(errors.UnsupportedModalityError, match="API"):
+        Embedder("minilm").embed_images(["https://example.test/cat.png"])
+    for options in ({"api_key": "k"}, {"base_url": "http://127.0.0.1:1/v1"}):
+        with pytest.raises(errors.InvalidSettingError, match="backend='local'"):
+            Embedder("minilm", backend="local", **options)  # type: ignore[arg-type]
+
+
+def test_errors_can_be_copied_and_pickled() -> None:
+    error = errors.RateLimitError("slow down", status=429, code="RATE", retry_after_s=2.0, index=3)
+
+    for other in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert type(other) is errors.RateLimitError
+        assert (str(other), vars(other)) == (str(error), vars(error))

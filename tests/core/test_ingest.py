@@ -283,7 +283,7 @@ def test_collection_keeps_the_embedder(memory_store) -> None:
     embedder = Embedder("words", dimensions=16, device="cpu")
     run(corpus(1), memory_store, embedder)
 
-    assert memory_store.info.embedder == embedder.to_dict()
+    assert memory_store.info.embedder == {**embedder.to_dict(), "backend": "local"}
     assert memory_store.info.fingerprint == embedder.fingerprint
     assert memory_store.info.dimensions == 16
     report = run(corpus(1), memory_store, Embedder("words", dimensions=16, batch_tokens=9))
@@ -566,7 +566,7 @@ STORES = ["qdrant", "chroma"]
 def child(location: str, edition: str) -> None:
     """Ingest in small batches, telling of each; run by a process that gets killed."""
     fakes = runpy.run_path(str(Path(__file__).with_name("conftest.py")))
-    fakes["embedder_module"].make_backend = fakes["WordBackend"]
+    fakes["engine_module"].make_backend = fakes["WordBackend"]
     with open_store(location) as store:
         run(
             corpus(160, edition=edition),

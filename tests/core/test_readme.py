@@ -2,7 +2,9 @@
 
 Of README.md and every page of docs/, the ``python`` blocks of one page run in order in one process,
 and the ``bash`` blocks line by line, in a folder that holds a copy of the documentation. Only
-loopback can be reached. Blocks in any other language (``text``, ``console``) are not run.
+loopback can be reached. Blocks in any other language (``text``, ``console``) are not run. A
+``serve`` command is run until it says that it serves; where a page speaks to 127.0.0.1:8000, a
+server of ``minilm`` answers, on whatever port is free.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,6 +31,7 @@ PREAMBLE = """\
 import pytest_socket
 pytest_socket.socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
 """
+ADDRESS = "127.0.0.1:8000"
 CLI = PREAMBLE + "from jina_integrations.cli import main; main()"
 
 
@@ -62,15 +67,43 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def environment() -> dict[str, str]:
+    keys = {"JINA_API_KEY", "JINAAI_API_KEY"}
+    own = {name: value for name, value in os.environ.items() if name not in keys}
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "adapters")])
+    return own | {"PYTHONPATH": paths, "HF_HUB_OFFLINE": "1"}
+
+
+@contextmanager
+def serving(*arguments: str, cwd: Path) -> Iterator[str]:
+    """Host and port of a server that is started by the command and ends with the block."""
+    command = [sys.executable, "-c", CLI, *arguments, "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=cwd, env=environment(), stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            ready = process.stdout.readline()
+            found = re.search(r"http://([^/\s]+)", ready)
+            assert found, f"{arguments}: {ready!r}"
+            yield found[1]
+        finally:
+            process.terminate()
+    assert process.returncode == 0, arguments
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Host and port of a server of minilm."""
+    with serving("serve", "--embedder", "minilm", cwd=tmp_path_factory.mktemp("server")) as address:
+        yield address
+
+
 def run_python(source: str, *arguments: str, cwd: Path) -> None:
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "adapters")]),
-        "HF_HUB_OFFLINE": "1",
-    }
     result = subprocess.run(
         [sys.executable, "-c", source, *arguments],
         cwd=cwd,
-        env=environment,
+        env=environment(),
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -79,20 +112,26 @@ def run_python(source: str, *arguments: str, cwd: Path) -> None:
 
 
 @pytest.mark.parametrize("page", with_block("python"))
-def test_python_blocks_run(page: Path, folder: Path) -> None:
+def test_python_blocks_run(page: Path, folder: Path, request: pytest.FixtureRequest) -> None:
     # Leading newlines make the line numbers of a traceback those of the page.
     parts = [
         f"exec(compile({chr(10) * (line - 1) + block!r}, {page.name!r}, 'exec'))"
         for line, block in blocks(page, "python")
     ]
 
-    run_python(PREAMBLE + "\n".join(parts), cwd=folder)
+    source = PREAMBLE + "\n".join(parts)
+    if ADDRESS in source:
+        source = source.replace(ADDRESS, request.getfixturevalue("server"))
+    run_python(source, cwd=folder)
 
 
 @pytest.mark.parametrize("page", with_block("bash"))
 def test_commands_run(page: Path, folder: Path) -> None:
     for words in commands(page):
         match words:
+            case ["jina-integrations", "serve", *arguments]:
+                with serving("serve", *arguments, cwd=folder):
+                    pass
             case ["jina-integrations", *arguments]:
                 run_python(CLI, *arguments, cwd=folder)
             case ["pip", "install", *arguments]:

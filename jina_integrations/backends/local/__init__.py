@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...calls import Call
 from ...cards import ModelCard
-from ...errors import InvalidSettingError, TextTooLongError
+from ...errors import InvalidSpanError, TextTooLongError
 from ...settings import EmbedderSettings
 from ...types import CharSpan, FloatArray, Task
 from ...usage import Usage
+from ...windows import window_and_overlap
 from ..base import Backend
 from .model import LocalModel, shared_model
 from .plan import IntArray, TokenSequence, pool_plan
@@ -27,6 +29,8 @@ _SLAB_CHARACTERS = 2_000_000
 
 class LocalBackend(Backend):
     """Runs a model's weights through transformers and torch."""
+
+    kind = "local"
 
     def __init__(self, settings: EmbedderSettings) -> None:
         self._settings = settings
@@ -47,28 +51,31 @@ class LocalBackend(Backend):
         """The model's own."""
         return self._model.tokenizer
 
-    def embed(self, texts: Sequence[str], task: Task) -> tuple[FloatArray, Usage]:
+    async def embed(self, texts: Sequence[str], task: Task, call: Call) -> FloatArray:
         """One vector for each text, see `Backend.embed`."""
         scheme = self.card.scheme(task)
         slabs: list[FloatArray] = []
         tokens = 0
         for start, end in _slabs(texts):
             streams = self.tokenizer.encode(texts[start:end], scheme.prefix)
-            sequences = [
-                sequence
-                for at, ids in enumerate(streams)
-                for sequence in self._sequences(ids, at, index=start + at)
-            ]
+            sequences: list[TokenSequence] = []
+            for at, ids in enumerate(streams):
+                position = call.position(start + at)
+                try:
+                    sequences += self._sequences(ids, at, position=position)
+                except TextTooLongError as exc:
+                    call.fail(position, exc)
             slabs.append(self._pool(sequences, end - start, scheme.adapter))
             tokens += _count(sequences)
-        return np.concatenate(slabs), Usage(tokens=tokens, requests=1)
+        call.spend(Usage(tokens=tokens, requests=1))
+        return np.concatenate(slabs)
 
-    def embed_spans(
-        self, texts: Sequence[str], spans: Sequence[Sequence[CharSpan]]
-    ) -> tuple[list[FloatArray], Usage]:
+    async def embed_spans(
+        self, texts: Sequence[str], spans: Sequence[Sequence[CharSpan]], call: Call
+    ) -> list[FloatArray]:
         """Late chunking, see `Backend.embed_spans`."""
         scheme = self.card.scheme("passage")
-        window, overlap = self._window()
+        window, overlap = window_and_overlap(self.card, self._settings)
         vectors: list[FloatArray] = []
         tokens = 0
         for start, end in _slabs(texts):
@@ -78,15 +85,22 @@ class LocalBackend(Backend):
             for index, stream in zip(range(start, end), streams, strict=True):
                 first = ends[-1] if ends else 0
                 ends.append(first + len(spans[index]))
-                if spans[index]:
-                    rows = stream.rows(texts[index], spans[index], index=index)
+                if not spans[index]:
+                    continue
+                position = call.position(index)
+                try:
+                    rows = stream.rows(texts[index], spans[index], index=position)
+                except InvalidSpanError as exc:
+                    call.fail(position, exc)
+                else:
                     sequences += pool_plan(
                         stream.ids, rows, first_vector=first, window=window, overlap=overlap
                     )
             pooled = self._pool(sequences, ends[-1], scheme.adapter)
             vectors += np.split(pooled, ends[:-1])
             tokens += _count(sequences)
-        return vectors, Usage(tokens=tokens, requests=1)
+        call.spend(Usage(tokens=tokens, requests=1))
+        return vectors
 
     def _pool(
         self, sequences: Sequence[TokenSequence], vectors: int, adapter: str | None
@@ -95,7 +109,7 @@ class LocalBackend(Backend):
             sequences, vectors, batch_tokens=self._settings.batch_tokens, adapter=adapter
         )
 
-    def _sequences(self, ids: IntArray, vector: int, *, index: int) -> list[TokenSequence]:
+    def _sequences(self, ids: IntArray, vector: int, *, position: int) -> list[TokenSequence]:
         """How a whole text becomes one vector."""
         card, limit = self.card, self.card.max_tokens
         window, overlap = limit, 0
@@ -104,9 +118,9 @@ class LocalBackend(Backend):
                 closing = self.tokenizer.end_tokens
                 ids = np.concatenate([ids[: limit - closing], ids[len(ids) - closing :]])
             elif self._settings.long == "windows" and card.pooling == "mean":
-                window, overlap = self._window()
+                window, overlap = window_and_overlap(self.card, self._settings)
             else:
-                raise self._too_long(len(ids), index)
+                raise self._too_long(len(ids), position)
         rows = {
             "mean": slice(None),
             "cls": slice(0, 1),
@@ -120,25 +134,7 @@ class LocalBackend(Backend):
             overlap=overlap,
         )
 
-    def _window(self) -> tuple[int, int]:
-        """Window and overlap in tokens."""
-        settings, card = self._settings, self.card
-        window = settings.window_tokens or card.context_tokens
-        if window > card.context_tokens:
-            raise InvalidSettingError(
-                f"window_tokens is {window}, but the context of {card.id} is {card.context_tokens}"
-            )
-        overlap = settings.overlap_tokens
-        if overlap is None:
-            default = card.late_chunking.overlap_tokens if card.late_chunking else 0
-            overlap = min(default, window // 2)
-        if overlap >= window:
-            raise InvalidSettingError(
-                f"overlap_tokens is {overlap}: it must be less than window_tokens, {window}"
-            )
-        return window, overlap
-
-    def _too_long(self, tokens: int, index: int) -> TextTooLongError:
+    def _too_long(self, tokens: int, position: int) -> TextTooLongError:
         limit = self.card.max_tokens
         if self.card.pooling == "mean":
             ways = "truncate=True cuts it, long='windows' embeds all of it in windows, or chunk it"
@@ -148,10 +144,10 @@ class LocalBackend(Backend):
                 f"{self.card.id} pools the {self.card.pooling} token)"
             )
         return TextTooLongError(
-            f"texts[{index}] has {tokens} tokens; {self.card.id} takes {limit}: {ways}",
+            f"texts[{position}] has {tokens} tokens; {self.card.id} takes {limit}: {ways}",
             tokens=tokens,
             limit=limit,
-            index=index,
+            index=position,
         )
 
 

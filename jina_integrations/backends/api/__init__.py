@@ -1,0 +1,234 @@
+"""The API backend: Jina's service, or a server that speaks its protocol or OpenAI's."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Sequence
+from copy import copy
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...calls import Call
+from ...cards import ModelCard
+from ...errors import ApiError, RequestRefusedError, TextTooLongError, UnsupportedModalityError
+from ...images import Image
+from ...settings import ApiSettings, EmbedderSettings
+from ...tokenizer import Tokenizer
+from ...types import CharSpan, FloatArray, Task
+from ...wire import EmbeddingRequest, EmbeddingType, ErrorCode, OpenAIRequest
+from ..base import Backend
+from .bridge import shared_bridge
+from .client import ApiClient
+from .counting import TokenCounter
+from .dispatch import Dispatch, Job
+from .late_documents import LateDocuments
+from .served import ServedModel, wire_image
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+__all__ = ["ApiBackend"]
+
+_Result = TypeVar("_Result")
+
+
+class ApiBackend(Backend):
+    """Asks a service for vectors. Nothing is sent, and no key needed, before the first call."""
+
+    kind = "api"
+
+    def __init__(self, settings: EmbedderSettings, key: SecretStr | None) -> None:
+        self._served = ServedModel(settings)
+        self._api = settings.api or ApiSettings()
+        self._client = ApiClient(settings.base_url, key, self._api)
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's row with the tasks and the late chunking that the service has."""
+        if self._served.card is None:
+            raise RuntimeError("prepare() comes first")
+        return self._served.card
+
+    @property
+    def identity(self) -> str:
+        """The model's name; with the server's address where the name is not one of ours."""
+        settings = self._served.settings
+        if self._served.scheme is not None:
+            return f"service:{settings.model}"
+        return f"service:{settings.base_url}:{settings.model}"
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What the settings name, or an estimate."""
+        return self._counter.tokenizer
+
+    @cached_property
+    def _counter(self) -> TokenCounter:
+        return TokenCounter.for_model(self._served.settings.model, self._api.tokenizer)
+
+    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """On the loop of the process, see `Bridge`."""
+        return shared_bridge().run(work)
+
+    async def arun(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """On the loop of the process, see `Bridge`."""
+        return await shared_bridge().arun(work)
+
+    async def prepare(self, call: Call) -> None:
+        """For a model without a card: embed one word, to see how long its vectors are."""
+        if self._served.card is not None:
+            return
+        found: list[int] = []
+        job = Job(
+            tokens=[1],
+            sizes=[1],
+            width=0,
+            build=lambda _: self._served.openai_request(["dimensions"], self._api.transport),
+            store=lambda _, vectors: found.append(vectors.shape[1]),
+            fail=_raise,
+        )
+        await Dispatch(self._client, call, job).run()
+        self._served.learn_dimensions(found[0])
+
+    async def embed(self, texts: Sequence[str], task: Task, call: Call) -> FloatArray:
+        """One vector for each text, see `Backend.embed`."""
+        rows = np.full((len(texts), self._width), np.nan, np.float32)
+        await self._fill(rows, texts, task, call, self._api.transport)
+        return rows
+
+    async def embed_bits(
+        self, texts: Sequence[str], task: Task, call: Call
+    ) -> NDArray[np.uint8] | None:
+        """The signs as the service packs them; None where it speaks OpenAI's protocol only."""
+        if self._served.scheme is None:
+            return None
+        rows = np.zeros((len(texts), self._width // 8), np.float32)
+        await self._fill(rows, texts, task, call, "ubinary")
+        return rows.astype(np.uint8)
+
+    async def embed_spans(
+        self, texts: Sequence[str], spans: Sequence[Sequence[CharSpan]], call: Call
+    ) -> list[FloatArray]:
+        """Late chunking by the service, see `LateDocuments`."""
+        task = self._served.task("passage")
+        late = LateDocuments(
+            texts,
+            spans,
+            call,
+            card=self.card,
+            settings=self._served.settings,
+            tokenizer=self.tokenizer,
+            most_inputs=self._api.request_inputs,
+            width=self._width,
+        )
+        job = Job(
+            tokens=late.tokens,
+            sizes=[len(piece) for piece in late.inputs],
+            width=self._width,
+            build=lambda indices: self._served.request(
+                [late.inputs[index] for index in indices],
+                embedding_type=self._api.transport,
+                task=task,
+                late_chunking=True,
+            ),
+            store=late.store,
+            fail=late.fail,
+            accept=late.accept,
+        )
+        dispatch = Dispatch(self._client, call, job)
+        batches = late.plan()
+        while batches:
+            await dispatch.run(batches)
+            batches = late.plan_again()
+        return late.vectors
+
+    async def embed_images(self, images: Sequence[Image], call: Call) -> FloatArray:
+        """One vector for each picture, see `Backend.embed_images`."""
+        scheme = self._served.scheme
+        if scheme is None or not scheme.tile_pixels:
+            raise UnsupportedModalityError(
+                f"{self.card.id} takes no pictures: use jina-clip-v2 for pictures and texts alike"
+            )
+        rows = np.full((len(images), self._width), np.nan, np.float32)
+        inputs = [wire_image(image) for image in images]
+        job = Job(
+            tokens=[scheme.picture_tokens(image.pixels) for image in images],
+            sizes=[len(picture.image) for picture in inputs],
+            width=self._width,
+            build=lambda indices: self._served.request(
+                [inputs[index] for index in indices], embedding_type=self._api.transport
+            ),
+            store=rows.__setitem__,
+            fail=lambda index, error, to_blame: _fail(call, "images", index, error, to_blame),
+        )
+        await Dispatch(self._client, call, job).run()
+        return rows
+
+    async def _fill(
+        self,
+        rows: FloatArray,
+        texts: Sequence[str],
+        task: Task,
+        call: Call,
+        embedding_type: EmbeddingType,
+    ) -> None:
+        field = self._served.task(task)
+        tokens = self._counter.count(texts)
+
+        def build(indices: Sequence[int]) -> EmbeddingRequest | OpenAIRequest:
+            own = [texts[index] for index in indices]
+            if self._served.scheme is None:
+                return self._served.openai_request(own, self._api.transport)
+            return self._served.request(own, embedding_type=embedding_type, task=field)
+
+        def fail(index: int, error: ApiError, to_blame: bool) -> None:
+            if isinstance(error, RequestRefusedError) and error.code == ErrorCode.TOKEN_LIMIT:
+                position = call.position(index)
+                call.fail(position, self._too_long(error, tokens[index], position))
+            else:
+                _fail(call, "texts", index, error, to_blame)
+
+        job = Job(
+            tokens=tokens,
+            sizes=[len(text) for text in texts],
+            width=rows.shape[1],
+            build=build,
+            store=rows.__setitem__,
+            fail=fail,
+            learn=self._counter.learner(),
+        )
+        await Dispatch(self._client, call, job).run()
+
+    @property
+    def _width(self) -> int:
+        return self._served.settings.dimensions or self.card.dimensions
+
+    def _too_long(self, error: ApiError, tokens: int, position: int) -> TextTooLongError:
+        limit = self.card.max_tokens
+        long = TextTooLongError(
+            f"texts[{position}] has about {tokens} tokens, and the service refused it as too long; "
+            f"{self.card.id} takes {limit}: truncate=True cuts it, or chunk it",
+            tokens=tokens,
+            limit=limit,
+            index=position,
+        )
+        long.__cause__ = error
+        return long
+
+
+def _fail(call: Call, name: str, index: int, error: ApiError, to_blame: bool) -> None:
+    """Tell the call of one of its inputs, by name where the input is to blame."""
+    position = call.position(index)
+    if to_blame:
+        told = copy(error)
+        told.args = (f"{name}[{position}]: {error}",)
+        told.index = position
+        told.__cause__ = error
+        error = told
+    call.fail(position, error)
+
+
+def _raise(_index: int, error: ApiError, _to_blame: bool) -> None:
+    raise error

@@ -1,0 +1,243 @@
+"""Many inputs through many requests: split what fails, isolate what is bad, lose nothing.
+
+Inputs are known by their index. A request that fails as a whole is tried again, or halved; a vector
+that came is kept, and only those that are missing are asked for again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ...calls import Call
+from ...errors import (
+    ApiError,
+    ApiResponseError,
+    ApiTimeoutError,
+    RequestRefusedError,
+    ServerError,
+)
+from ...types import FloatArray
+from ...usage import Usage
+from ...wire import EmbeddingRequest, OpenAIRequest
+from .client import ApiClient
+from .retrying import is_divisible, retrying
+
+__all__ = ["Batch", "Dispatch", "Job", "plan_batches"]
+
+_MOST_BYTES: Final = 20 * 2**20
+"""A request holds about this much at most, but for a single larger input."""
+
+_MOST_REFUSED: Final = 8
+"""So many inputs refused one by one, and none accepted: then the request is at fault, not they."""
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """The inputs of one request.
+
+    Attributes:
+        indices: Those that have no vector yet.
+        whole: Whether they only mean something together, so that a part is never sent alone.
+        wanted: Those whose vectors are kept; None is all.
+        is_part: Whether it was split off a larger one.
+        deadline: Loop time at which it is given up; None until it is first sent.
+    """
+
+    indices: list[int]
+    whole: bool = False
+    wanted: frozenset[int] | None = None
+    is_part: bool = False
+    deadline: float | None = None
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """Two batches in the time of this one."""
+        middle = len(self.indices) // 2
+        first, second = self.indices[:middle], self.indices[middle:]
+        return (
+            Batch(first, is_part=True, deadline=self.deadline),
+            Batch(second, is_part=True, deadline=self.deadline),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """The inputs of one call, and what becomes of them.
+
+    Attributes:
+        tokens: Expected cost of each input.
+        sizes: Bytes of each input, about.
+        width: Length of the vectors; 0 takes any.
+        build: Makes the request of some inputs, by index.
+        store: Gets indices and their vectors.
+        fail: Gets each index that has no vector, its error, and whether the input is to blame. It
+            may raise, which ends the call.
+        learn: Is told of expected and actual cost of each request.
+        accept: Whether an answer of that cost can be used; if not, it is dropped, and what becomes
+            of the batch's inputs is the job's own affair.
+    """
+
+    tokens: Sequence[int]
+    sizes: Sequence[int]
+    width: int
+    build: Callable[[Sequence[int]], EmbeddingRequest | OpenAIRequest]
+    store: Callable[[Sequence[int], FloatArray], None]
+    fail: Callable[[int, ApiError, bool], None]
+    learn: Callable[[int, int], None] | None = None
+    accept: Callable[[Batch, int], bool] | None = None
+
+
+def plan_batches(job: Job, *, most_inputs: int, most_tokens: int) -> list[Batch]:
+    """All inputs in order, in batches bounded by count, tokens and bytes, of at least one each."""
+    batches: list[Batch] = []
+    indices: list[int] = []
+    total = total_bytes = 0
+    for index, (cost, size) in enumerate(zip(job.tokens, job.sizes, strict=True)):
+        full = (
+            len(indices) == most_inputs
+            or total + cost > most_tokens
+            or total_bytes + size > _MOST_BYTES
+        )
+        if indices and full:
+            batches.append(Batch(indices))
+            indices, total, total_bytes = [], 0, 0
+        indices.append(index)
+        total += cost
+        total_bytes += size
+    if indices:
+        batches.append(Batch(indices))
+    return batches
+
+
+class Dispatch:
+    """The requests of one job."""
+
+    def __init__(self, client: ApiClient, call: Call, job: Job) -> None:
+        self._client = client
+        self._limiter = client.limiter()
+        self._call = call
+        self._job = job
+        self._fatal: ApiError | None = None
+        self._succeeded = False
+        self._refused = 0
+
+    async def run(self, batches: Iterable[Batch] | None = None) -> None:
+        """Send all batches, as many at a time as the settings allow; None plans them."""
+        settings = self._client.settings
+        if batches is None:
+            batches = plan_batches(
+                self._job,
+                most_inputs=settings.request_inputs,
+                most_tokens=self._limiter.request_tokens(settings.request_tokens),
+            )
+        waiting = deque(batches)
+
+        async def work() -> None:
+            while waiting:
+                await self._finish(waiting.popleft())
+
+        workers = min(settings.concurrent_requests, len(waiting))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(work())
+        except ExceptionGroup as exc:  # the first error cancels the other workers
+            raise exc.exceptions[0] from None
+
+    async def _finish(self, batch: Batch) -> None:
+        """Every input of the batch has a vector, or has failed."""
+        if self._fatal is not None:
+            self._give_up(batch, self._fatal)
+            return
+        try:
+            await self._send(batch)
+        except ApiError as exc:
+            if self._can_split(batch, exc):
+                for half in batch.halves():
+                    await self._finish(half)
+            else:
+                self._give_up(batch, exc)
+
+    async def _send(self, batch: Batch) -> None:
+        policy = retrying(
+            max_retries=self._client.settings.max_retries,
+            inputs=lambda: 1 if batch.whole else len(batch.indices),
+            deadline=lambda: batch.deadline,
+        )
+        last: ApiError | None = None
+        async for attempt in policy:
+            with attempt:
+                try:
+                    async with asyncio.timeout_at(batch.deadline):
+                        await self._attempt(batch, attempt.retry_state.attempt_number)
+                except TimeoutError as exc:
+                    raise last or self._too_late() from exc
+                except ApiError as exc:
+                    last = exc
+                    raise
+
+    async def _attempt(self, batch: Batch, number: int) -> None:
+        job = self._job
+        tokens = sum(job.tokens[index] for index in batch.indices)
+        async with self._limiter.admit(tokens) as grant:
+            if batch.deadline is None:
+                total_s = self._client.settings.total_timeout_s
+                batch.deadline = asyncio.get_running_loop().time() + total_s
+            self._call.spend(Usage(requests=1, retries=int(number > 1)))
+            answer = await self._client.post(
+                job.build(batch.indices), grant, tokens=tokens, width=job.width
+            )
+        self._call.spend(Usage(tokens=answer.tokens))
+        if answer.tokens and job.learn is not None:
+            job.learn(tokens, answer.tokens)
+        if job.accept is not None and not job.accept(batch, answer.tokens):
+            return
+        asked = batch.indices
+        answered = [asked[at] for at in answer.positions]
+        complete = len(answered) == len(asked)
+        if complete or not batch.whole:
+            self._store(batch, answered, answer.vectors)
+            self._succeeded = self._succeeded or bool(answered)
+        if not complete:
+            if not batch.whole:
+                had = set(answered)
+                batch.indices = [index for index in asked if index not in had]
+            raise ApiResponseError(
+                f"the service gave no usable vector for {len(asked) - len(answered)} of "
+                f"{len(asked)} inputs"
+            )
+
+    def _store(self, batch: Batch, indices: Sequence[int], vectors: FloatArray) -> None:
+        if batch.wanted is not None:
+            kept = [at for at, index in enumerate(indices) if index in batch.wanted]
+            indices, vectors = [indices[at] for at in kept], vectors[kept]
+        self._job.store(indices, vectors)
+
+    def _can_split(self, batch: Batch, error: ApiError) -> bool:
+        in_time = batch.deadline is None or asyncio.get_running_loop().time() < batch.deadline
+        return is_divisible(error) and len(batch.indices) > 1 and not batch.whole and in_time
+
+    def _give_up(self, batch: Batch, error: ApiError) -> None:
+        """The batch's inputs fail: each for itself where it is to blame, else the whole call."""
+        to_blame = isinstance(error, RequestRefusedError | ApiResponseError) or (
+            isinstance(error, ServerError | ApiTimeoutError)
+            and is_divisible(error)
+            and (batch.is_part or self._succeeded)
+        )
+        if isinstance(error, RequestRefusedError):
+            self._refused += 1
+            # One bad request that was cut to pieces is no thousand bad inputs.
+            to_blame = is_divisible(error) and (self._succeeded or self._refused < _MOST_REFUSED)
+        if not to_blame:
+            self._fatal = error
+        for index in batch.indices:
+            self._job.fail(index, error, to_blame)
+
+    def _too_late(self) -> ApiTimeoutError:
+        return ApiTimeoutError(
+            f"no success within {self._client.settings.total_timeout_s:g} s: raise "
+            "total_timeout_s, or ask less of the service at a time"
+        )

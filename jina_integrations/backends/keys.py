@@ -1,0 +1,53 @@
+"""Where the API's key comes from when none was passed."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from ..errors import MissingKeyError
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+__all__ = ["environment_key", "find_key"]
+
+_VARIABLES: Final = ("JINA_API_KEY", "JINAAI_API_KEY")
+
+
+def environment_key() -> SecretStr | None:
+    """The key of the first environment variable that is set and not empty."""
+    from pydantic import SecretStr
+
+    for name in _VARIABLES:
+        value = os.environ.get(name, "").strip()
+        if value:
+            return SecretStr(value)
+    return None
+
+
+def find_key(given: SecretStr | None, *, needed: bool) -> SecretStr | None:
+    """The given key, else the environment's.
+
+    Args:
+        given: What the caller passed.
+        needed: Whether there is nothing to be had without one.
+
+    Raises:
+        MissingKeyError: it is needed, and there is none; or it has characters that no key has.
+    """
+    key = given if given is not None else environment_key()
+    if key is None:
+        if needed:
+            raise MissingKeyError(
+                "Jina's API needs a key, and none is set: get one at https://jina.ai/embeddings, "
+                "then set JINA_API_KEY or pass api_key; or run the model here with backend='local'"
+            )
+        return None
+    text = key.get_secret_value()
+    if not text.isascii() or not text.isprintable() or not text.strip() or " " in text.strip():
+        raise MissingKeyError(
+            f"the API key ({len(text)} characters) is empty or has characters that cannot be sent: "
+            "copy it again"
+        )
+    return key

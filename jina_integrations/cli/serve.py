@@ -1,0 +1,113 @@
+"""The command ``serve``: a model on this machine behind Jina's own protocol."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import MissingExtraError
+from ..settings import EmbedderSettings
+from .outcome import reported, say
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+__all__ = ["serve_command"]
+
+_MEBIBYTE = 2**20
+
+
+def serve_command(
+    embedder: Annotated[
+        str, typer.Option(metavar="MODEL", help="A name of `models`, a hub id, a folder, or echo.")
+    ] = "minilm",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="JINA_SERVER_API_KEY",
+            help="What clients must send; better set in the environment.",
+            show_default=False,
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen beyond this machine without a key.")
+    ] = False,
+    model_name: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Another name that requests may use; repeatable."),
+    ] = None,
+    default_task: Annotated[str, typer.Option(help="Of requests that name none.")] = "passage",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, or a torch device such as cuda:1.")] = "auto",
+    context_weight: Annotated[
+        float | None,
+        typer.Option(help="Share of the late-chunking vector, 0 to 1.", show_default=False),
+    ] = None,
+    batch_tokens: Annotated[int, typer.Option(help="Tokens of one forward pass.")] = 2048,
+    max_inputs: Annotated[int, typer.Option(help="Inputs of one request, up to 2048.")] = 512,
+    queue_tokens: Annotated[
+        int, typer.Option(help="Tokens that may wait; beyond them, 503.")
+    ] = 1_000_000,
+    request_timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="From a request to its answer.")
+    ] = 120.0,
+    max_body_mb: Annotated[int, typer.Option(min=1, help="Size of one request in MiB.")] = 32,
+    rate_limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RPM,TPM",
+            help="Requests and tokens a minute of one client.",
+            show_default=False,
+        ),
+    ] = None,
+    allow_image_urls: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="Fetch pictures from this host; repeatable."),
+    ] = None,
+) -> None:
+    """Serve a model of this machine by Jina's API, POST /v1/embeddings.
+
+    Exit codes: 0 stopped by SIGTERM, 2 wrong usage or refused, 130 stopped with Ctrl-C.
+    """
+    with reported():
+        from ..server import RateLimit, ServerSettings, serve
+
+        chosen = EmbedderSettings.from_dict(
+            {
+                "model": embedder,
+                "backend": "local",
+                "dtype": dtype,
+                "device": device,
+                "context_weight": context_weight,
+                "batch_tokens": batch_tokens,
+            }
+        )
+        settings = ServerSettings(
+            embedder=chosen,
+            host=host,
+            port=port,
+            api_key=_secret(api_key),
+            insecure=insecure,
+            model_names=tuple(model_name or ()),
+            default_task=default_task,  # type: ignore[arg-type]  # checked there
+            max_inputs=max_inputs,
+            queue_tokens=queue_tokens,
+            max_body_bytes=max_body_mb * _MEBIBYTE,
+            request_timeout_s=request_timeout,
+            rate_limit=None if rate_limit is None else RateLimit.parse(rate_limit),
+            image_hosts=frozenset(allow_image_urls or ()),
+        )
+        serve(settings, lambda url: say(f"{embedder} is served at {url}"))
+
+
+def _secret(key: str | None) -> SecretStr | None:
+    if key is None:
+        return None
+    try:
+        from pydantic import SecretStr
+    except ModuleNotFoundError as exc:
+        raise MissingExtraError("the server", "server") from exc
+    return SecretStr(key)

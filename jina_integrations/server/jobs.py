@@ -1,0 +1,182 @@
+"""What requests ask of the model, and in which order it gets it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from ..errors import JinaIntegrationsError
+from ..types import CharSpan, FloatArray, Task
+
+__all__ = ["Content", "Group", "Item", "Job", "LateDocument", "Piece", "Queue"]
+
+
+@dataclass(frozen=True, slots=True)
+class LateDocument:
+    """One text, and the spans of it that get a vector each."""
+
+    text: str
+    spans: tuple[CharSpan, ...]
+
+
+Content: TypeAlias = str | bytes | LateDocument
+"""A text, a picture's encoded file, or a document for late chunking."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What items must have in common to go through the model together."""
+
+    kind: Literal["text", "image", "late"]
+    task: Task
+    truncate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """The smallest thing that the model is given; it gives one vector, or one for each span."""
+
+    content: Content
+    tokens: int
+
+
+class Job:
+    """The items of one request that belong to one group. Guarded by the lock of its `Batcher`.
+
+    Attributes:
+        tokens: Of all items.
+        failed: The error that ended it.
+        dropped: Whether nobody waits any more; what was not handed out will not be.
+        future: Done when the job is.
+    """
+
+    def __init__(self, group: Group, items: Sequence[Item]) -> None:
+        self.group = group
+        self.items = items
+        self.tokens = sum(item.tokens for item in items)
+        self.failed: JinaIntegrationsError | None = None
+        self.dropped = False
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._results: list[FloatArray | None] = [None] * len(items)
+        self._missing = len(items)
+        self._next = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there is nothing left to hand out."""
+        return self.dropped or self._next == len(self.items)
+
+    @property
+    def waiting_tokens(self) -> int:
+        """Of the items that were not handed out."""
+        return sum(item.tokens for item in self.items[self._next :])
+
+    @property
+    def done(self) -> bool:
+        """Whether every item has its vectors, or one has failed."""
+        return self.failed is not None or not self._missing
+
+    @property
+    def vectors(self) -> FloatArray:
+        """All vectors, item after item: float32, shape (vectors, dimensions)."""
+        return np.concatenate([rows for rows in self._results if rows is not None])
+
+    def take(self, room: int, share: int, *, forced: bool) -> list[Piece]:
+        """The next items: up to `share` tokens, but one item if it fits into `room` at all.
+
+        Args:
+            room: Tokens left in the batch.
+            share: Tokens that this job should take of it.
+            forced: Take one item even if it does not fit.
+        """
+        taken: list[Piece] = []
+        tokens = 0
+        while self._next < len(self.items):
+            item = self.items[self._next]
+            limit = min(room, share) if taken else room
+            if tokens + item.tokens > limit and not (forced and not taken):
+                break
+            taken.append(Piece(self, self._next))
+            tokens += item.tokens
+            self._next += 1
+        return taken
+
+    def put(self, index: int, rows: FloatArray) -> None:
+        """Keep the vectors of an item, shape (vectors, dimensions)."""
+        self._results[index] = rows
+        self._missing -= 1
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """An item that was handed out."""
+
+    job: Job
+    index: int
+
+    @property
+    def item(self) -> Item:
+        """The item."""
+        return self.job.items[self.index]
+
+
+class Queue:
+    """The waiting jobs of one group, short ones apart from long ones.
+
+    A batch has something of several jobs, in turns, so that a long one delays no other.
+
+    Args:
+        short_tokens: A job is short up to so many, and a long one gives so many at a time.
+    """
+
+    def __init__(self, short_tokens: int) -> None:
+        self._share = short_tokens
+        self._short: deque[Job] = deque()
+        self._long: deque[Job] = deque()
+        self._short_first = True
+
+    def __bool__(self) -> bool:
+        return bool(self._short or self._long)
+
+    def add(self, job: Job) -> None:
+        """Put a job behind the others."""
+        (self._short if job.tokens <= self._share else self._long).append(job)
+
+    def take(self, room: int, *, apart: bool) -> list[Piece]:
+        """The next batch; more tokens than asked for only where a single item has them.
+
+        Args:
+            room: Tokens of the batch.
+            apart: While both kinds wait, give each a batch in turn; else half of every batch.
+        """
+        first, second = self._short, self._long
+        if not first or (second and not self._short_first):
+            first, second = second, first
+        # Each kind comes first in turn, because an item that is larger than a batch needs that.
+        self._short_first = first is self._long
+        if apart:
+            return self._draw(first, room, forced=True)
+        batch = self._draw(first, room // 2 if second else room, forced=True)
+        for line in (second, first):
+            left = room - sum(piece.item.tokens for piece in batch)
+            batch += self._draw(line, left, forced=not batch)
+        return batch
+
+    def _draw(self, line: deque[Job], room: int, *, forced: bool) -> list[Piece]:
+        drawn: list[Piece] = []
+        while line:
+            job = line[0]
+            taken = [] if job.dropped else job.take(room, self._share, forced=forced and not drawn)
+            if not taken and not job.exhausted:
+                break
+            line.popleft()
+            if not job.exhausted:
+                line.append(job)
+            drawn += taken
+            room -= sum(piece.item.tokens for piece in taken)
+        return drawn
