@@ -227,7 +227,7 @@ _ROWS: Final = (
     ModelCard(
         id="echo",
         repository=None,
-        dimensions=64,
+        dimensions=1024,
         min_dimensions=8,
         context_tokens=8192,
         max_tokens=8192,

@@ -197,7 +197,8 @@ class ApiBackend(Backend):
             build=build,
             store=rows.__setitem__,
             fail=fail,
-            learn=self._counter.learner(),
+            scale=lambda: self._counter.factor,
+            learn=self._counter.learn,
         )
         await Dispatch(self._client, call, job).run()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
@@ -229,10 +229,10 @@ class TokenCounter:
         return min(max(self._actual / self._estimated, _LEAST_FACTOR), _MOST_FACTOR)
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        """Expected tokens of each text as an input of its own, at least 1."""
-        factor, overhead = self.factor, self.tokenizer.overhead
+        """Tokens of each text as an input of its own, at least 1; `factor` is not in them."""
+        overhead = self.tokenizer.overhead
         count = self.tokenizer.count if self._exact else self._estimate
-        return [max(1, math.ceil((count(text) + overhead) * factor)) for text in texts]
+        return [max(1, math.ceil(count(text)) + overhead) for text in texts]
 
     def _estimate(self, text: str) -> float:
         # Most texts are ASCII, of which the length tells enough: what is learned does the rest.
@@ -240,16 +240,11 @@ class TokenCounter:
             return len(text) / _ASCII_CHARACTERS_PER_TOKEN
         return self.tokenizer.count(text)
 
-    def learner(self) -> Callable[[int, int], None]:
-        """For what `count` gives at this moment: to be told expected and real cost of requests."""
-        factor = self.factor
-        return lambda expected, actual: self.learn(round(expected / factor), actual)
-
     def learn(self, estimated: int, actual: int) -> None:
         """Take in what a request has really cost.
 
         Args:
-            estimated: Tokens that the tokenizer estimated, overhead included, `factor` not.
+            estimated: Sum of what `count` gave for its texts.
             actual: Tokens that the service counted.
         """
         if self._exact or estimated <= 0 or actual <= 0:

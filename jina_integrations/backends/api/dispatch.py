@@ -7,8 +7,8 @@ that came is kept, and only those that are missing are asked for again.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,14 +68,15 @@ class Job:
     """The inputs of one call, and what becomes of them.
 
     Attributes:
-        tokens: Expected cost of each input.
+        tokens: Expected cost of each input, before `scale`.
         sizes: Bytes of each input, about.
         width: Length of the vectors; 0 takes any.
         build: Makes the request of some inputs, by index.
         store: Gets indices and their vectors.
         fail: Gets each index that has no vector, its error, and whether the input is to blame. It
             may raise, which ends the call.
-        learn: Is told of expected and actual cost of each request.
+        scale: What expected costs are to be multiplied by at present.
+        learn: Is told of expected cost, before `scale`, and actual cost of each request.
         accept: Whether an answer of that cost can be used; if not, it is dropped, and what becomes
             of the batch's inputs is the job's own affair.
     """
@@ -86,30 +87,28 @@ class Job:
     build: Callable[[Sequence[int]], EmbeddingRequest | OpenAIRequest]
     store: Callable[[Sequence[int], FloatArray], None]
     fail: Callable[[int, ApiError, bool], None]
+    scale: Callable[[], float] = lambda: 1.0
     learn: Callable[[int, int], None] | None = None
     accept: Callable[[Batch, int], bool] | None = None
 
 
-def plan_batches(job: Job, *, most_inputs: int, most_tokens: int) -> list[Batch]:
-    """All inputs in order, in batches bounded by count, tokens and bytes, of at least one each."""
-    batches: list[Batch] = []
-    indices: list[int] = []
-    total = total_bytes = 0
-    for index, (cost, size) in enumerate(zip(job.tokens, job.sizes, strict=True)):
-        full = (
-            len(indices) == most_inputs
-            or total + cost > most_tokens
-            or total_bytes + size > _MOST_BYTES
-        )
-        if indices and full:
-            batches.append(Batch(indices))
-            indices, total, total_bytes = [], 0, 0
-        indices.append(index)
-        total += cost
-        total_bytes += size
-    if indices:
-        batches.append(Batch(indices))
-    return batches
+def plan_batches(job: Job, *, most_inputs: int, most_tokens: int) -> Iterator[Batch]:
+    """All inputs in order, in batches bounded by count, tokens and bytes, of at least one each.
+
+    Each batch is planned when it is asked for, with what was learned of costs until then.
+    """
+    start = 0
+    while start < len(job.tokens):
+        scale = job.scale()
+        end, total, total_bytes = start, 0.0, 0
+        while end < len(job.tokens) and end - start < most_inputs:
+            total += job.tokens[end] * scale
+            total_bytes += job.sizes[end]
+            if end > start and (total > most_tokens or total_bytes > _MOST_BYTES):
+                break
+            end += 1
+        yield Batch(list(range(start, end)))
+        start = end
 
 
 class Dispatch:
@@ -133,13 +132,13 @@ class Dispatch:
                 most_inputs=settings.request_inputs,
                 most_tokens=self._limiter.request_tokens(settings.request_tokens),
             )
-        waiting = deque(batches)
+        waiting = iter(batches)
 
         async def work() -> None:
-            while waiting:
-                await self._finish(waiting.popleft())
+            for batch in waiting:  # of which each worker takes the next
+                await self._finish(batch)
 
-        workers = min(settings.concurrent_requests, len(waiting))
+        workers = min(settings.concurrent_requests, len(self._job.tokens))
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
@@ -181,7 +180,8 @@ class Dispatch:
 
     async def _attempt(self, batch: Batch, number: int) -> None:
         job = self._job
-        tokens = sum(job.tokens[index] for index in batch.indices)
+        estimate = sum(job.tokens[index] for index in batch.indices)
+        tokens = math.ceil(estimate * job.scale())
         async with self._limiter.admit(tokens) as grant:
             if batch.deadline is None:
                 total_s = self._client.settings.total_timeout_s
@@ -192,7 +192,7 @@ class Dispatch:
             )
         self._call.spend(Usage(tokens=answer.tokens))
         if answer.tokens and job.learn is not None:
-            job.learn(tokens, answer.tokens)
+            job.learn(estimate, answer.tokens)
         if job.accept is not None and not job.accept(batch, answer.tokens):
             return
         asked = batch.indices

@@ -100,7 +100,7 @@ def test_binary_types_hold_the_signs(echo) -> None:
     unsigned = floats(echo.post(input=TEXTS, embedding_type="ubinary"))
     signed = floats(echo.post(input=TEXTS, embedding_type="binary"))
 
-    assert unsigned.shape == (4, 8)
+    assert unsigned.shape == (4, 128)
     np.testing.assert_array_equal(np.unpackbits(unsigned.astype(np.uint8), axis=1), positive)
     np.testing.assert_array_equal(signed, unsigned - 128)
 
@@ -145,7 +145,7 @@ def test_other_names_of_fields_mean_the_same(echo, alias, canonical) -> None:
 
 
 def test_texts_is_an_alias_of_input(echo) -> None:
-    assert floats(echo.post(texts=TEXTS)).shape == (4, 64)
+    assert floats(echo.post(texts=TEXTS)).shape == (4, 1024)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_models_tell_what_requests_may_ask(echo) -> None:
     (model,) = echo.http.get("/v1/models").json()["data"]
 
     assert model["id"] == "echo"
-    assert model["dimensions"] == 64
+    assert model["dimensions"] == 1024
     assert "retrieval.query" in model["tasks"]
 
 
