@@ -26,7 +26,7 @@ Encode: TypeAlias = Callable[[Group, Sequence[Content]], Sequence[Outcome]]
 
 _LONGEST_WAIT_S: Final = 60
 
-_BATCH_S: Final = 0.25
+_BATCH_S: Final = 0.5
 """A batch takes about this long at most, so that whoever comes next does not wait for long."""
 
 _LEAST_BATCH_TOKENS: Final = 512

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -97,7 +98,7 @@ class Service:
         self.card.scheme(settings.default_task)
         self._tasks = task_names(self.card)
         self._tokenizer = self._embedder.tokenizer
-        self._embedder.embed(["ready"], task=settings.default_task)
+        _in_thread(lambda: self._embedder.embed(["ready"], task=settings.default_task))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -294,6 +295,13 @@ class Service:
             ],
         )
         return body.model_dump_json().encode()
+
+
+def _in_thread(work: Callable[[], object]) -> None:
+    # Torch keeps a pool of threads for each thread that has used it, and with two of them they
+    # wait for each other: here 17 % slower. So only the batcher's thread shall have one.
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(work).result()
 
 
 def _merge(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
-from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,18 +11,19 @@ from numpy.typing import NDArray
 
 from ...calls import Call
 from ...cards import ModelCard
-from ...errors import ApiError, RequestRefusedError, TextTooLongError, UnsupportedModalityError
+from ...errors import ApiError, TextTooLongError, UnsupportedModalityError
 from ...images import Image
 from ...settings import ApiSettings, EmbedderSettings
 from ...tokenizer import Tokenizer
 from ...types import CharSpan, FloatArray, Task
-from ...wire import EmbeddingRequest, EmbeddingType, ErrorCode, OpenAIRequest
+from ...wire import EmbeddingRequest, EmbeddingType, OpenAIRequest
 from ..base import Backend
 from .bridge import shared_bridge
 from .client import ApiClient
 from .counting import TokenCounter
-from .dispatch import Dispatch, Job
+from .dispatch import Dispatch, Job, of_input
 from .late_documents import LateDocuments
+from .retrying import is_too_long
 from .served import ServedModel, wire_image
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class ApiBackend(Backend):
             return self._served.request(own, embedding_type=embedding_type, task=field)
 
         def fail(index: int, error: ApiError, to_blame: bool) -> None:
-            if isinstance(error, RequestRefusedError) and error.code == ErrorCode.TOKEN_LIMIT:
+            if is_too_long(error):
                 position = call.position(index)
                 call.fail(position, self._too_long(error, tokens[index], position))
             else:
@@ -222,13 +222,7 @@ class ApiBackend(Backend):
 def _fail(call: Call, name: str, index: int, error: ApiError, to_blame: bool) -> None:
     """Tell the call of one of its inputs, by name where the input is to blame."""
     position = call.position(index)
-    if to_blame:
-        told = copy(error)
-        told.args = (f"{name}[{position}]: {error}",)
-        told.index = position
-        told.__cause__ = error
-        error = told
-    call.fail(position, error)
+    call.fail(position, of_input(error, name, position) if to_blame else error)
 
 
 def _raise(_index: int, error: ApiError, _to_blame: bool) -> None:

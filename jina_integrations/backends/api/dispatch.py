@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +19,6 @@ from ...errors import (
     ApiResponseError,
     ApiTimeoutError,
     RequestRefusedError,
-    ServerError,
 )
 from ...types import FloatArray
 from ...usage import Usage
@@ -26,7 +26,7 @@ from ...wire import EmbeddingRequest, OpenAIRequest
 from .client import ApiClient
 from .retrying import is_divisible, retrying
 
-__all__ = ["Batch", "Dispatch", "Job", "plan_batches"]
+__all__ = ["Batch", "Dispatch", "Job", "of_input", "plan_batches"]
 
 _MOST_BYTES: Final = 20 * 2**20
 """A request holds about this much at most, but for a single larger input."""
@@ -111,6 +111,15 @@ def plan_batches(job: Job, *, most_inputs: int, most_tokens: int) -> Iterator[Ba
         start = end
 
 
+def of_input(error: ApiError, name: str, position: int) -> ApiError:
+    """The error, told of one of the caller's inputs, such as ``texts[7]``."""
+    told = copy(error)
+    told.args = (f"{name}[{position}]: {error}",)
+    told.index = position
+    told.__cause__ = error
+    return told
+
+
 class Dispatch:
     """The requests of one job."""
 
@@ -149,7 +158,7 @@ class Dispatch:
     async def _finish(self, batch: Batch) -> None:
         """Every input of the batch has a vector, or has failed."""
         if self._fatal is not None:
-            self._give_up(batch, self._fatal)
+            self._give_up(batch, self._fatal, to_blame=False)
             return
         try:
             await self._send(batch)
@@ -157,8 +166,11 @@ class Dispatch:
             if self._can_split(batch, exc):
                 for half in batch.halves():
                     await self._finish(half)
-            else:
-                self._give_up(batch, exc)
+                return
+            to_blame = self._is_to_blame(batch, exc)
+            if not to_blame:
+                self._fatal = exc
+            self._give_up(batch, exc, to_blame=to_blame)
 
     async def _send(self, batch: Batch) -> None:
         policy = retrying(
@@ -220,19 +232,17 @@ class Dispatch:
         in_time = batch.deadline is None or asyncio.get_running_loop().time() < batch.deadline
         return is_divisible(error) and len(batch.indices) > 1 and not batch.whole and in_time
 
-    def _give_up(self, batch: Batch, error: ApiError) -> None:
-        """The batch's inputs fail: each for itself where it is to blame, else the whole call."""
-        to_blame = isinstance(error, RequestRefusedError | ApiResponseError) or (
-            isinstance(error, ServerError | ApiTimeoutError)
-            and is_divisible(error)
-            and (batch.is_part or self._succeeded)
-        )
+    def _is_to_blame(self, batch: Batch, error: ApiError) -> bool:
+        """Whether the error is of the batch's inputs, so that others may succeed."""
         if isinstance(error, RequestRefusedError):
             self._refused += 1
             # One bad request that was cut to pieces is no thousand bad inputs.
-            to_blame = is_divisible(error) and (self._succeeded or self._refused < _MOST_REFUSED)
-        if not to_blame:
-            self._fatal = error
+            return is_divisible(error) and (self._succeeded or self._refused < _MOST_REFUSED)
+        if isinstance(error, ApiResponseError):
+            return self._succeeded
+        return is_divisible(error) and (self._succeeded or batch.is_part)
+
+    def _give_up(self, batch: Batch, error: ApiError, *, to_blame: bool) -> None:
         for index in batch.indices:
             self._job.fail(index, error, to_blame)
 

@@ -8,7 +8,6 @@ text; `late` cuts them and plans which go together where a document is longer th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from copy import copy
 from typing import Final
 
 import numpy as np
@@ -18,16 +17,16 @@ from ...cards import ModelCard
 from ...errors import (
     ApiError,
     InvalidInputError,
-    RequestRefusedError,
+    InvalidSettingError,
     TextTooLongError,
 )
 from ...settings import EmbedderSettings
 from ...tokenizer import Tokenizer
 from ...types import CharSpan, FloatArray
 from ...windows import window_and_overlap
-from ...wire import ErrorCode
-from .dispatch import Batch
+from .dispatch import Batch, of_input
 from .late import cover, plan_groups
+from .retrying import is_too_long
 
 __all__ = ["LateDocuments"]
 
@@ -70,6 +69,11 @@ class LateDocuments:
         self._context, self._overlap = window_and_overlap(card, settings)
         self._limit = card.context_tokens
         self._overhead = tokenizer.overhead + _MARGIN_TOKENS
+        if self._context <= self._overhead:
+            raise InvalidSettingError(
+                f"window_tokens is {self._context}, of which {self._overhead} are set aside for "
+                "the prefix and special tokens: raise it, or leave it out"
+            )
         self._most_inputs = most_inputs
         self._places: list[tuple[int, int | None]] = []
         self._bounds: dict[int, tuple[int, int]] = {}
@@ -106,15 +110,11 @@ class LateDocuments:
     def fail(self, index: int, error: ApiError, to_blame: bool) -> None:
         """The document of a piece has failed, unless smaller groups may help."""
         document, _ = self._places[index]
-        if isinstance(error, RequestRefusedError) and error.code == ErrorCode.TOKEN_LIMIT:
+        if is_too_long(error):
             self._retry(document)
         elif not self._call.failed(document):
             position = self._call.position(document)
-            if to_blame:
-                error = copy(error)
-                error.args = (f"texts[{position}]: {error}",)
-                error.index = position
-            self._call.fail(position, error)
+            self._call.fail(position, of_input(error, "texts", position) if to_blame else error)
 
     def _cut(
         self, document: int, text: str, spans: Sequence[CharSpan], tokenizer: Tokenizer
@@ -145,7 +145,7 @@ class LateDocuments:
     def _plan(self, document: int) -> list[Batch]:
         first, last = self._bounds[document]
         share = _SHRINK ** self._plans.get(document, 0)
-        context = int(self._context * share) - self._overhead
+        context = max(1, int(self._context * share) - self._overhead)
         groups = plan_groups(
             self.tokens[first:last],
             context=context,

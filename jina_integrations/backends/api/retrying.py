@@ -28,6 +28,7 @@ from ...wire import ErrorCode, read_problem
 
 __all__ = [
     "is_divisible",
+    "is_too_long",
     "is_transient",
     "read_retry_after",
     "retrying",
@@ -135,6 +136,13 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
 def is_transient(error: BaseException) -> bool:
     """Whether the same request may succeed later."""
     return isinstance(error, ApiConnectionError | ApiResponseError | RateLimitError | ServerError)
+
+
+def is_too_long(error: ApiError) -> bool:
+    """Whether the service refused the request, or its one input, for its length."""
+    return isinstance(error, RequestRefusedError) and (
+        error.code == ErrorCode.TOKEN_LIMIT or error.status == 413
+    )
 
 
 def is_divisible(error: ApiError) -> bool:

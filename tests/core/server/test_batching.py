@@ -134,7 +134,7 @@ def test_slow_model_gets_smaller_batches() -> None:
 
     def encode(group: Group, contents: Sequence[Content]) -> list[np.ndarray]:
         sizes.append(len(contents))
-        time.sleep(len(contents) / 20_000)
+        time.sleep(len(contents) / 10_000)
         return lengths(group, contents)
 
     async def run(batcher: Batcher) -> None:
