@@ -21,7 +21,16 @@ from pydantic import SecretStr
 
 from jina_integrations import MODEL_CARDS, ApiSettings, Embedder, errors
 from tests.core.api.fault_server import DIMENSIONS, FaultServer, tokens_of, vector_of
-from tests.core.api.faults import FAULTS, after, first, first_of, random_faults, when, when_holding
+from tests.core.api.faults import (
+    FAULTS,
+    Fault,
+    after,
+    first,
+    first_of,
+    random_faults,
+    when,
+    when_holding,
+)
 
 ROOT = Path(__file__).parents[3]
 KEY = "jina_0123456789abcdef"
@@ -49,6 +58,10 @@ MISSING_ONE = {"fewer_items", "nan", "wrong_length"}
 """Faults that spoil one vector of a request: only that text is billed twice."""
 
 
+SEED = 3
+"""With which at least two of the first hundred requests fail."""
+
+
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JINA_API_KEY", raising=False)
@@ -65,6 +78,10 @@ def embedder_for(
 
 def expected(texts: list[str]) -> np.ndarray:
     return np.stack([vector_of(text) for text in texts])
+
+
+def fault_of(kind: str) -> Fault:
+    return replace(FAULTS[kind], seconds=0.6) if kind == "drip" else FAULTS[kind]
 
 
 def numbered(count: int) -> list[str]:
@@ -359,8 +376,7 @@ def test_bad_texts_are_told_before_anything_is_sent() -> None:
 @pytest.mark.parametrize("kind", RECOVERABLE)
 def test_every_recoverable_fault_is_recovered_from(kind: str) -> None:
     texts = numbered(40)
-    fault = replace(FAULTS[kind], seconds=0.6) if kind == "drip" else FAULTS[kind]
-    with FaultServer(first(1, fault)) as server:
+    with FaultServer(first(1, fault_of(kind))) as server:
         embedder = embedder_for(server)
         vectors = embedder.embed_documents(texts)
 
@@ -376,30 +392,29 @@ def test_every_recoverable_fault_is_recovered_from(kind: str) -> None:
     assert embedder.usage.requests == len(server.requests)
 
 
-def test_ten_thousand_texts_come_back_whole_and_in_order_through_every_fault() -> None:
+@pytest.mark.parametrize("kind", [*RECOVERABLE, "all of them"])
+def test_ten_thousand_texts_come_back_whole_in_order_and_billed_once(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A 429 out of nothing would be taken for the key's real limit, and kept to.
+    monkeypatch.setattr("jina_integrations.backends.api.limits._LEAST_EVIDENCE", 10**6)
     texts = numbered(10_000)
-    kinds = [replace(FAULTS[k], seconds=0.6) if k == "drip" else k for k in RECOVERABLE]
-    kinds = [k for k in kinds if k not in ("429_seconds", "429_date", "503_seconds")]
-    with FaultServer(random_faults(kinds, rate=0.05, seed=7)) as server:
-        settings = replace(FAST, request_inputs=64, concurrent_requests=8)
-        embedder = embedder_for(server, api=settings)
-        vectors = embedder.embed_documents(texts)
+    kinds = [fault_of(own) for own in (RECOVERABLE if kind == "all of them" else [kind])]
+    with FaultServer(random_faults(kinds, rate=0.05, seed=SEED)) as server:
+        settings = replace(FAST, request_inputs=100, concurrent_requests=8)
+        vectors = embedder_for(server, api=settings).embed_documents(texts)
 
+        faulty = [n for n in range(len(server.requests)) if server.fault(n, {})]
+        twice = sum(count - 1 for count in server.billed.values())
         assert set(server.billed) == set(texts)
-        assert len(server.requests) > 10_000 // 64
-        faulty = {n for n in range(len(server.requests)) if server.fault(n, {})}
-        assert faulty
     np.testing.assert_allclose(vectors, expected(texts), atol=1e-7)
-
-
-def test_faults_before_the_work_bill_each_text_once() -> None:
-    texts = numbered(10_000)
-    kinds = sorted(UNBILLED - {"429_seconds", "429_date", "503_seconds", "429_fields", "429"})
-    with FaultServer(random_faults(kinds, rate=0.05, seed=3)) as server:
-        settings = replace(FAST, request_inputs=64, concurrent_requests=8)
-        embedder_for(server, api=settings).embed_documents(texts)
-
-        assert server.billed == Counter(texts)
+    assert len(faulty) >= 2
+    if kind in UNBILLED:
+        assert twice == 0
+    elif kind in MISSING_ONE:
+        assert twice <= len(faulty)
+    else:
+        assert twice <= 100 * len(faulty)
 
 
 @pytest.mark.parametrize(
