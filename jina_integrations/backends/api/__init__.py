@@ -136,6 +136,7 @@ class ApiBackend(Backend):
             store=late.store,
             fail=late.fail,
             accept=late.accept,
+            wants=late.wants,
         )
         dispatch = Dispatch(self._client, call, job)
         batches = late.plan()

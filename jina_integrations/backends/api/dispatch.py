@@ -79,6 +79,7 @@ class Job:
         learn: Is told of expected cost, before `scale`, and actual cost of each request.
         accept: Whether an answer of that cost can be used; if not, it is dropped, and what becomes
             of the batch's inputs is the job's own affair.
+        wants: Whether a batch still has to be sent.
     """
 
     tokens: Sequence[int]
@@ -90,6 +91,7 @@ class Job:
     scale: Callable[[], float] = lambda: 1.0
     learn: Callable[[int, int], None] | None = None
     accept: Callable[[Batch, int], bool] | None = None
+    wants: Callable[[Batch], bool] = lambda _: True
 
 
 def plan_batches(job: Job, *, most_inputs: int, most_tokens: int) -> Iterator[Batch]:
@@ -157,6 +159,8 @@ class Dispatch:
 
     async def _finish(self, batch: Batch) -> None:
         """Every input of the batch has a vector, or has failed."""
+        if not self._job.wants(batch):
+            return
         if self._fatal is not None:
             self._give_up(batch, self._fatal, to_blame=False)
             return

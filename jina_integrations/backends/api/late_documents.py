@@ -107,6 +107,11 @@ class LateDocuments:
         self._retry(document)
         return False
 
+    def wants(self, batch: Batch) -> bool:
+        """Whether the batch's document has not failed, and is not to be planned again."""
+        document, _ = self._places[batch.indices[0]]
+        return document not in self._again and not self._call.failed(document)
+
     def fail(self, index: int, error: ApiError, to_blame: bool) -> None:
         """The document of a piece has failed, unless smaller groups may help."""
         document, _ = self._places[index]

@@ -753,6 +753,21 @@ def test_a_group_that_the_service_finds_too_long_goes_in_smaller_ones() -> None:
     assert np.isfinite(rows).all()
 
 
+def test_a_document_that_failed_costs_no_more_requests() -> None:
+    text, spans = paragraphs(60)
+    bad = when(lambda body: "Paragraph 0 " in body["input"][0], "400")
+    with FaultServer(bad) as server:
+        options = {"window_tokens": 256, "overlap_tokens": 64}
+        alone = replace(FAST, concurrent_requests=1)
+        collected = embedder_for(server, api=alone, **options).embed_chunks(
+            [text, "Fine."], [spans, [(0, 5)]], on_error="collect"
+        )
+
+        assert [len(request.texts) > 1 for request in server.requests] == [True, False]
+    assert list(collected.failures) == [0]
+    assert collected.indices == [1]
+
+
 def test_missing_vectors_of_a_group_are_asked_for_with_the_whole_group() -> None:
     text, spans = paragraphs(6)
     plan = first_of(first(1, "fewer_items"))
