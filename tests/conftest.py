@@ -11,6 +11,8 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+for key in ("JINA_API_KEY", "JINAAI_API_KEY"):  # with one, "auto" would be the API
+    os.environ.pop(key, None)
 
 
 @pytest.fixture(scope="session")
