@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -39,7 +40,11 @@ def vector_of(
 
     With late chunking `document` is all inputs of the request, joined.
     """
-    content = text if document is None else f"{text}\0{document}"
+    return _draw(text if document is None else f"{text}\0{document}", dimensions).copy()
+
+
+@lru_cache(maxsize=20_000)
+def _draw(content: str, dimensions: int) -> NDArray[np.float32]:
     seed = int.from_bytes(hashlib.sha256(content.encode()).digest()[:8], "big")
     row = np.random.default_rng(seed).standard_normal(dimensions)
     return (row / np.linalg.norm(row)).astype(np.float32)
