@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from enum import StrEnum
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
@@ -19,7 +19,6 @@ from .types import FloatArray
 from .vectors import pack_bits, to_signed
 
 __all__ = [
-    "MAX_INPUTS",
     "EmbeddingItem",
     "EmbeddingRequest",
     "EmbeddingResponse",
@@ -34,9 +33,6 @@ __all__ = [
     "encode_row",
     "read_problem",
 ]
-
-MAX_INPUTS: Final = 2048
-"""Inputs of one request that any server takes at most; Jina's enforces 512 for some models."""
 
 EmbeddingType: TypeAlias = Literal["float", "base64", "binary", "ubinary"]
 
@@ -128,7 +124,6 @@ class ErrorCode(StrEnum):
     MISSING_KEY = "AUTH_MISSING_API_KEY"
     INVALID_KEY = "AUTH_INVALID_API_KEY"
     INVALID_KEY_FORMAT = "AUTH_INVALID_FORMAT"
-    INSUFFICIENT_BALANCE = "AUTHZ_INSUFFICIENT_BALANCE"
     NOT_FOUND = "RESOURCE_NOT_FOUND"
     REQUEST_RATE = "RATE_REQUEST_LIMIT_EXCEEDED"
     TOKEN_RATE = "RATE_TOKEN_LIMIT_EXCEEDED"  # noqa: S105  # not a password

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import MissingExtraError
 from ..settings import EmbedderSettings
 from .outcome import reported, say
 
@@ -106,8 +105,6 @@ def serve_command(
 def _secret(key: str | None) -> SecretStr | None:
     if key is None:
         return None
-    try:
-        from pydantic import SecretStr
-    except ModuleNotFoundError as exc:
-        raise MissingExtraError("the server", "server") from exc
+    from pydantic import SecretStr
+
     return SecretStr(key)

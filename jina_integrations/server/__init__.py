@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RateLimit", "ServerSettings", "create_app", "serve"]
 
-_LIBRARIES = frozenset({"fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"})
+_LIBRARIES = frozenset({"fastapi", "prometheus_client", "starlette", "uvicorn"})
 
 
 def create_app(settings: ServerSettings) -> FastAPI:

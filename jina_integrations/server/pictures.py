@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from ..errors import InvalidImageError, MissingExtraError
+from ..errors import InvalidImageError
 from ..images import MAX_IMAGE_BYTES, read_image
 from ..wire import ImageInput
 
@@ -48,7 +48,7 @@ async def read_pictures(
 
     Raises:
         InvalidImageError: bad base64, no picture, too large, or a URL that is not fetched.
-        MissingExtraError: Pillow or httpx2 is not installed.
+        MissingExtraError: Pillow is not installed.
     """
     sources = [(at, item.image) for at, item in enumerate(inputs) if isinstance(item, ImageInput)]
     urls = [(at, url) for at, url in sources if _is_url(url)]
@@ -84,10 +84,8 @@ def _check_url(url: str, index: int, hosts: Set[str]) -> None:
 
 
 async def _fetch(urls: Sequence[tuple[int, str]], most_bytes: int) -> dict[int, bytes]:
-    try:
-        import httpx2
-    except ModuleNotFoundError as exc:
-        raise MissingExtraError("a picture by its URL", "api") from exc
+    import httpx2
+
     # Neither proxies nor a netrc of the environment: the server asks the named host itself.
     async with httpx2.AsyncClient(
         timeout=_FETCH_TIMEOUT_S, follow_redirects=False, trust_env=False
