@@ -34,7 +34,8 @@ class Embedder(EmbedderBase):
         model: A name of `MODEL_CARDS` (``"minilm"``, ``"jina-embeddings-v3"``), a hub id
             (``"org/name"``), or a folder in transformers or sentence-transformers layout.
         backend: ``"api"`` asks Jina's HTTP API, ``"local"`` runs the weights here; ``"auto"`` is
-            the API where `base_url` is given, or a key is set and Jina serves the model.
+            the API where `base_url` or ``api.api_key_env_var`` is given, or a key is set and Jina
+            serves the model.
         api_key: The API's key; None takes ``JINA_API_KEY``, then ``JINAAI_API_KEY``, at first use.
             Never stored: not in a pickle, not in `to_dict`, not in a collection.
         base_url: Of a server that speaks Jina's or OpenAI's ``/embeddings``, such as

@@ -5,12 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self, TypeAlias, get_args
+from typing import Any, Literal, Self, TypeAlias, TypedDict, get_args
 from urllib.parse import urlsplit
 
 from .errors import InvalidSettingError
 
-__all__ = ["ApiSettings", "BackendName", "DType", "EmbedderSettings", "LongTexts", "Transport"]
+__all__ = [
+    "ApiSettings",
+    "BackendName",
+    "DType",
+    "EmbedderOptions",
+    "EmbedderSettings",
+    "LongTexts",
+    "Transport",
+]
 
 BackendName: TypeAlias = Literal["auto", "api", "local"]
 DType: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
@@ -41,6 +49,8 @@ class ApiSettings:
         transport: How vectors travel; ``"float"`` for servers that know no base64.
         tokenizer: Hub id, folder, or ``tokenizer.json`` of the model's tokenizer, so that texts
             are counted and chunks cut exactly; None estimates, and errs on the long side.
+        api_key_env_var: The environment variable that holds the key, and the only one that is
+            read; None reads ``JINA_API_KEY``, then ``JINAAI_API_KEY``.
 
     Raises:
         InvalidSettingError: a value is out of range.
@@ -57,6 +67,7 @@ class ApiSettings:
     total_timeout_s: float = 300.0
     transport: Transport = "base64"
     tokenizer: str | None = None
+    api_key_env_var: str | None = None
 
     def __post_init__(self) -> None:
         for name, least, most in (
@@ -77,8 +88,33 @@ class ApiSettings:
             valid = isinstance(value, int | float) and not isinstance(value, bool)
             _check(valid and 0 < value < math.inf, name, value, "a number of seconds above 0")
         _check_choice("transport", self.transport, get_args(Transport))
-        named = self.tokenizer
-        _check(named is None or _is_name(named), "tokenizer", named, "a hub id, folder or file")
+        for name, expected in (
+            ("tokenizer", "a hub id, folder or file"),
+            ("api_key_env_var", "the name of an environment variable"),
+        ):
+            value = getattr(self, name)
+            _check(value is None or _is_name(value), name, value, expected)
+
+
+class EmbedderOptions(TypedDict, total=False):
+    """The settings of an `Embedder` beside its model, for callers that pass them on."""
+
+    backend: BackendName
+    revision: str | None
+    trust_remote_code: bool
+    device: str
+    dtype: DType
+    dimensions: int | None
+    normalize: bool | None
+    truncate: bool
+    long: LongTexts
+    late_chunking: bool | None
+    window_tokens: int | None
+    overlap_tokens: int | None
+    context_weight: float | None
+    batch_tokens: int
+    base_url: str | None
+    api: ApiSettings | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,8 +202,8 @@ class EmbedderSettings:
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
             raise InvalidSettingError(
-                f"unknown embedder settings {unknown}: were they written by a newer version of "
-                "jina-integrations? Upgrade it"
+                f"unknown embedder settings {unknown}: misspelt, or written by a newer version of "
+                "jina-integrations?"
             )
         known: dict[str, Any] = dict(values)
         if isinstance(known.get("api"), Mapping):

@@ -16,7 +16,8 @@ __all__ = ["Backend", "make_backend"]
 def make_backend(settings: EmbedderSettings, key: SecretStr | None) -> Backend:
     """The backend that the settings ask for; nothing is loaded yet.
 
-    ``"auto"`` is the API where a base URL is given, or a key is set and Jina serves the model.
+    ``"auto"`` is the API where a base URL or the variable of a key is given, or a key is set and
+    Jina serves the model.
     """
     if _asks_api(settings, key):
         from .api import ApiBackend
@@ -34,7 +35,7 @@ def make_backend(settings: EmbedderSettings, key: SecretStr | None) -> Backend:
 def _asks_api(settings: EmbedderSettings, key: SecretStr | None) -> bool:
     if settings.backend != "auto":
         return settings.backend == "api"
-    if settings.base_url is not None:
+    if settings.base_url is not None or (settings.api and settings.api.api_key_env_var):
         return True
     from ..schemes import SERVICE_SCHEMES
 

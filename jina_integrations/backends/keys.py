@@ -15,28 +15,33 @@ __all__ = ["environment_key", "find_key"]
 _VARIABLES: Final = ("JINA_API_KEY", "JINAAI_API_KEY")
 
 
-def environment_key() -> SecretStr | None:
-    """The key of the first environment variable that is set and not empty."""
+def environment_key(variable: str | None = None) -> SecretStr | None:
+    """The key in that variable; None takes the first of the usual ones that is not empty."""
     from pydantic import SecretStr
 
-    for name in _VARIABLES:
+    for name in _VARIABLES if variable is None else (variable,):
         value = os.environ.get(name, "").strip()
         if value:
             return SecretStr(value)
     return None
 
 
-def find_key(given: SecretStr | None, *, needed: bool) -> SecretStr | None:
+def find_key(
+    given: SecretStr | None, *, needed: bool, variable: str | None = None
+) -> SecretStr | None:
     """The given key, else the environment's.
 
     Args:
         given: What the caller passed.
+        variable: The environment variable to read; None reads the usual ones.
         needed: Whether there is nothing to be had without one.
 
     Raises:
         MissingKeyError: it is needed, and there is none; or it has characters that no key has.
     """
-    key = given if given is not None else environment_key()
+    key = given if given is not None else environment_key(variable)
+    if key is None and variable is not None:
+        raise MissingKeyError(f"the environment variable {variable} holds no key: set it")
     if key is None:
         if needed:
             raise MissingKeyError(

@@ -8,23 +8,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ..chunkers.base import Chunker
 from ..embedder import Embedder
-from ..errors import InvalidInputError, InvalidSettingError, JinaIntegrationsError
+from ..errors import InvalidInputError, JinaIntegrationsError
 from ..identity import document_version
 from ..readers.results import FailedFile, ReadResult, SkippedFile
 from ..stores.base import Store
 from ..texts import check_text
 from ..types import Document, EmbeddedChunk
+from .batching import document_batches
 from .collection import open_collection
 from .embedding import ChunkedDocument, chunk_document, embed_documents
 from .isolation import is_of_input, isolate
 from .report import DocumentFailure, IngestProgress, IngestReport
 
 __all__ = ["ingest"]
-
-_CHARACTERS_PER_BATCH_TOKEN = 128
-"""A batch of documents holds about this many characters for each of `batch_tokens`: some 32
-forward passes of English: they are full, the stores get a few hundred chunks at once, and a kill
-loses seconds of work."""
 
 
 def ingest(
@@ -61,12 +57,15 @@ def ingest(
         ApiError: the service failed for good, or refused the key. What was embedded is stored.
         StoreError: the store failed. What was written stays valid.
     """
-    if isinstance(batch_documents, bool) or batch_documents < 1:
-        raise InvalidSettingError(f"batch_documents must be at least 1, not {batch_documents!r}")
     run = _Run(embedder, chunker, store)
+    batches = document_batches(
+        run.accept(documents),
+        characters=lambda document: len(document.text),
+        embedder=embedder,
+        batch_documents=batch_documents,
+    )
     open_collection(store, embedder)
-    characters = _CHARACTERS_PER_BATCH_TOKEN * embedder.settings.batch_tokens
-    for batch in _batches(run.accept(documents), batch_documents, characters):
+    for batch in batches:
         run.finish(batch)
         if on_progress is not None:
             on_progress(run.progress())
@@ -205,20 +204,3 @@ class _Run:
             tokens=progress.tokens,
             seconds=progress.seconds,
         )
-
-
-def _batches(
-    documents: Iterable[Document], most_documents: int, most_characters: int
-) -> Iterator[list[Document]]:
-    """The documents in order, in lists bounded by both; a longer document is alone in its own."""
-    batch: list[Document] = []
-    characters = 0
-    for document in documents:
-        size = len(document.text)
-        if batch and (len(batch) == most_documents or characters + size > most_characters):
-            yield batch
-            batch, characters = [], 0
-        batch.append(document)
-        characters += size
-    if batch:
-        yield batch

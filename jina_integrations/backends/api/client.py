@@ -128,7 +128,8 @@ class ApiClient:
         return response.status_code, response.headers, response.content
 
     def _key(self) -> SecretStr | None:
-        return find_key(self._given_key, needed=self._is_jina)
+        variable = self._settings.api_key_env_var
+        return find_key(self._given_key, needed=self._is_jina, variable=variable)
 
 
 def _count(request: EmbeddingRequest | OpenAIRequest) -> int:
