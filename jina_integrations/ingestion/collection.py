@@ -84,8 +84,9 @@ def _require_same(info: CollectionInfo, embedder: Embedder, way_out: str) -> Non
 
 
 def _told(embedder: Embedder) -> dict[str, object]:
-    """The embedder's settings, with the backend that "auto" came to."""
-    return {**embedder.to_dict(), "backend": embedder.backend}
+    """The embedder's settings, with the backend that "auto" came to; none of an API not taken."""
+    told = {**embedder.to_dict(), "backend": embedder.backend}
+    return {**told, "api": None} if embedder.backend == "local" else told
 
 
 def _differences(stored: Mapping[str, object], present: Mapping[str, object]) -> str:

@@ -1,15 +1,11 @@
 """The Chroma store: the shared contract, what others read, and every way to fail."""
 
-import contextlib
-import os
 import socket
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -42,32 +38,9 @@ from jina_integrations.testing import (
 KEY = "a-secret-key"
 
 
-@contextlib.contextmanager
-def serving(folder):
-    """A real Chroma server of this machine's chromadb."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("chroma")), "run", "--path", str(folder)]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    environment = {**os.environ, "ANONYMIZED_TELEMETRY": "False"}
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
-    ) as server:
-        try:
-            for _ in range(600):
-                with contextlib.suppress(OSError):
-                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                    break
-                assert server.poll() is None, "chroma run ended by itself"
-                time.sleep(0.1)
-            yield port, server
-        finally:
-            server.terminate()
-
-
 @pytest.fixture(scope="module")
-def port(tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("server")) as (port, _):
+def port(tmp_path_factory, chroma_serving):
+    with chroma_serving(tmp_path_factory.mktemp("server")) as (port, _):
         yield port
 
 
@@ -343,9 +316,9 @@ class TestServerFailures:
             assert store._client._server._session.timeout.read == 17.0
         assert not caplog.records or "timeout" not in caplog.text
 
-    def test_a_server_that_dies(self, tmp_path):
+    def test_a_server_that_dies(self, tmp_path, chroma_serving):
         with (
-            serving(tmp_path / "server") as (port, server),
+            chroma_serving(tmp_path / "server") as (port, server),
             open_location(f"chroma+http://127.0.0.1:{port}/handbook") as store,
         ):
             store.create(INFO)

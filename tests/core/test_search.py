@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jina_integrations import Document, Embedder, SentenceChunker, ingest, open_store, search
+from jina_integrations import (
+    ApiSettings,
+    Document,
+    Embedder,
+    SentenceChunker,
+    ingest,
+    open_store,
+    search,
+)
 from jina_integrations.errors import (
     CollectionNotFoundError,
     FingerprintMismatchError,
@@ -66,6 +74,12 @@ def test_device_of_the_filling_machine_does_not_matter(words, memory_store, monk
     search("rye bread", store=memory_store)
 
     assert [embedder.settings.device for embedder in built] == ["auto"]
+
+
+def test_settings_of_an_api_that_was_not_taken_do_not_matter(words, memory_store) -> None:
+    fill(memory_store, Embedder("words", api=ApiSettings(max_retries=1)))
+
+    assert search("rye bread", store=memory_store, k=1)[0].chunk.document_id == "bakery"
 
 
 def test_takes_an_equal_embedder(words, memory_store) -> None:

@@ -50,10 +50,11 @@ from chromadb.api.client import Client
 from chromadb.errors import NotFoundError
 
 from .connection import connect, open_folder
+from .embedding_function import JinaIntegrationsEmbeddingFunction
 from .failures import translated
 from .filters import check_key, stale_where, to_where
 
-__all__ = ["ChromaStore"]
+__all__ = ["ChromaStore", "JinaIntegrationsEmbeddingFunction"]
 
 _BYTES_PER_REQUEST = 16 * 2**20
 """Below half of the server's default limit of 40 MiB (``max_payload_size_bytes``)."""
