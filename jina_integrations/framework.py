@@ -69,4 +69,6 @@ class EmbedderFields(BaseModel):
                 f"{fixed} describe the embedder that the copy shares: construct a new "
                 f"{type(self).__name__}"
             )
-        return super().model_copy(update=update, deep=deep)
+        copied = super().model_copy(update=update, deep=deep)
+        copied._embedder = self._embedder  # a deep copy of it would be without its key
+        return copied
