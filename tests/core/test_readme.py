@@ -1,7 +1,7 @@
 """The documentation does what it says: its Python runs, its commands run, what it names exists.
 
-Of README.md and every page of docs/, the ``python`` blocks of one page run in order in one process,
-and the ``bash`` blocks line by line, in a folder that holds some of the documentation. Only
+Of README.md and every page of docs/, the ``python`` blocks of one page run in order with the same
+names, and the ``bash`` blocks line by line, in a folder that holds some of the documentation. Only
 loopback can be reached. Blocks in any other language (``text``, ``console``) are not run. A
 ``serve`` command is run until it says that it serves; where a page speaks to 127.0.0.1:8000, a
 server of ``minilm`` answers, on whatever port is free.
@@ -22,6 +22,8 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+
+from jina_integrations.cli import main
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -60,8 +62,9 @@ def with_block(language: str) -> list:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """An empty folder but for some of the documentation, enough to be ingested."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, empty but for some of the documentation, enough to be ingested."""
+    monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "README.md", tmp_path)
     (tmp_path / "docs").mkdir()
     for name in ("index.md", "ingestion.md", "readers.md"):
@@ -101,41 +104,34 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-def run_python(source: str, *arguments: str, cwd: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-c", source, *arguments],
-        cwd=cwd,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
-    assert result.returncode == 0, f"{arguments}\n{result.stdout}\n{result.stderr}"
+def run_command(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command, in this process, which has loaded the model already."""
+    monkeypatch.setattr(sys, "argv", ["jina-integrations", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert not left.value.code, arguments
 
 
 @pytest.mark.parametrize("page", with_block("python"))
 def test_python_blocks_run(page: Path, folder: Path, request: pytest.FixtureRequest) -> None:
-    # Leading newlines make the line numbers of a traceback those of the page.
-    parts = [
-        f"exec(compile({chr(10) * (line - 1) + block!r}, {page.name!r}, 'exec'))"
-        for line, block in blocks(page, "python")
-    ]
-
-    source = PREAMBLE + "\n".join(parts)
-    if ADDRESS in source:
-        source = source.replace(ADDRESS, request.getfixturevalue("server"))
-    run_python(source, cwd=folder)
+    names: dict[str, object] = {"__name__": "__main__"}
+    for line, block in blocks(page, "python"):
+        source = block
+        if ADDRESS in block:
+            source = block.replace(ADDRESS, request.getfixturevalue("server"))
+        # Leading newlines make the line numbers of a traceback those of the page.
+        exec(compile("\n" * (line - 1) + source, page.name, "exec"), names)
 
 
 @pytest.mark.parametrize("page", with_block("bash"))
-def test_commands_run(page: Path, folder: Path) -> None:
+def test_commands_run(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for words in commands(page):
         match words:
             case ["jina-integrations", "serve", *arguments]:
                 with serving("serve", *arguments, cwd=folder):
                     pass
             case ["jina-integrations", *arguments]:
-                run_python(CLI, *arguments, cwd=folder)
+                run_command(arguments, monkeypatch)
             case ["pip", "install", *arguments]:
                 check_install(arguments)
             case ["python", script, *_]:
