@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from .errors import InvalidSettingError, JinaIntegrationsError
 from .usage import Usage
 
-__all__ = ["Call", "Collected", "OnError"]
+__all__ = ["Call", "Collected", "OnError", "finish"]
 
 OnError: TypeAlias = Literal["raise", "collect"]
 """What a bad input does: raise its error, or be left out of the result with its error beside it."""
 
 _Vectors = TypeVar("_Vectors")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,3 +99,18 @@ class _NestedCall(Call):
     def fail(self, position: int, error: JinaIntegrationsError) -> None:
         self._fail(position, error)
         self.failures.setdefault(position, error)
+
+
+def finish(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """What a coroutine returns that never waits, run in this thread without an event loop.
+
+    Raises:
+        RuntimeError: it waited.
+    """
+    try:
+        work.send(None)
+    except StopIteration as exc:
+        result: _Result = exc.value
+        return result
+    work.close()
+    raise RuntimeError(f"{work!r} waited, and nothing here can wait for it")

@@ -1,17 +1,74 @@
-"""What the embedders of frameworks with pydantic classes share, without any framework."""
+"""What the adapters of frameworks share, without any framework."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from typing import Any, Self
+from functools import cache
+from typing import Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
 from .embedder import Embedder
 from .errors import InvalidSettingError
-from .settings import ApiSettings, BackendName, DType, EmbedderSettings, LongTexts
+from .schemes import CODE_TASK_NAMES, TASK_NAMES
+from .settings import (
+    ApiSettings,
+    BackendName,
+    DType,
+    EmbedderOptions,
+    EmbedderSettings,
+    LongTexts,
+)
+from .types import Task
 
-__all__ = ["EmbedderFields"]
+__all__ = ["EmbedderFields", "SymmetricTask", "embedder_of", "read_task", "warn_once"]
+
+SymmetricTask: TypeAlias = Literal["text-matching", "classification", "clustering"]
+"""A task that queries and passages share."""
+
+
+def embedder_of(
+    model: str | Embedder,
+    options: EmbedderOptions | None = None,
+    *,
+    api_key: str | SecretStr | None = None,
+) -> Embedder:
+    """A ready embedder as it is, or one of that model.
+
+    Raises:
+        InvalidSettingError: options or a key beside a ready one, or a bad option.
+    """
+    if not isinstance(model, Embedder):
+        return Embedder.from_dict({"model": model, **(options or {})}, api_key=api_key)
+    beside = sorted([*(options or {}), *(["api_key"] if api_key is not None else [])])
+    if beside:
+        raise InvalidSettingError(
+            f"{beside} beside a ready Embedder would be ignored: set them on the Embedder"
+        )
+    return model
+
+
+def read_task(name: str) -> Task:
+    """The task of that name, also as Jina's API writes it (``retrieval.query``, ``separation``).
+
+    Of the tasks for code only ``nl2code`` is known, whose instructions the model cards have.
+
+    Raises:
+        InvalidSettingError: there is none.
+    """
+    task = TASK_NAMES.get(name)
+    if task is None and name in ("nl2code.query", "nl2code.passage"):
+        task = CODE_TASK_NAMES[name]
+    if task is None:
+        raise InvalidSettingError(f"task must be one of {', '.join(TASK_NAMES)}, not {name!r:.60}")
+    return task
+
+
+@cache
+def warn_once(message: str, *, stacklevel: int) -> None:
+    """Warn with the message at its first time in this process."""
+    warnings.warn(message, UserWarning, stacklevel=stacklevel)
 
 
 class EmbedderFields(BaseModel):

@@ -12,7 +12,33 @@ from typing import Final
 
 from .types import Task
 
-__all__ = ["SERVICE_SCHEMES", "ServiceScheme"]
+__all__ = ["CODE_TASK_NAMES", "SERVICE_SCHEMES", "TASK_NAMES", "ServiceScheme"]
+
+TASK_NAMES: Final[Mapping[str, Task]] = MappingProxyType(
+    {
+        "retrieval.query": "query",
+        "retrieval.passage": "passage",
+        "query": "query",
+        "passage": "passage",
+        "document": "passage",
+        "text-matching": "text-matching",
+        "classification": "classification",
+        "separation": "clustering",
+        "clustering": "clustering",
+    }
+)
+"""What requests call a task, and what it is here."""
+
+_SIDES: Final[tuple[Task, ...]] = ("query", "passage")
+
+CODE_TASK_NAMES: Final[Mapping[str, Task]] = MappingProxyType(
+    {
+        f"{kind}.{side}": side
+        for kind in ("code", "nl2code", "qa", "code2code", "code2nl", "code2completion")
+        for side in _SIDES
+    }
+)
+"""The same for the tasks of code models."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..calls import Call
+from ..calls import Call, finish
 from ..cards import ModelCard
 from ..errors import UnsupportedModalityError
 from ..images import Image
@@ -92,14 +92,8 @@ class Backend(ABC):
         """Find out what `card` tells, where that takes more than reading a file."""
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """What the coroutine returns; blocks this thread."""
-        try:
-            work.send(None)
-        except StopIteration as exc:
-            result: _Result = exc.value
-            return result
-        work.close()
-        raise RuntimeError(f"{type(self).__name__} waited for something: it must override run()")
+        """What the coroutine returns; blocks this thread. One that waits needs another `run`."""
+        return finish(work)
 
     async def arun(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """What the coroutine returns; blocks no event loop."""

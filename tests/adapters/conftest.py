@@ -1,14 +1,20 @@
-"""A real Chroma server, for every test that needs one."""
+"""A real Chroma server and a stand-in for Jina's API, for every test that needs one."""
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from jina_integrations.wire import encode_row
 
 
 @contextlib.contextmanager
@@ -38,3 +44,49 @@ def serving(folder):
 def chroma_serving():
     """The context manager: ``with chroma_serving(folder) as (port, process)``."""
     return serving
+
+
+class Service(ThreadingHTTPServer):
+    """Speaks ``/embeddings``: vectors of ones; remembers what it was sent."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.keys: list[str | None] = []
+        self.bodies: list[dict] = []
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class Answer(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.keys.append(self.headers.get("Authorization"))
+        self.server.bodies.append(body)
+        form = body.get("embedding_type") or body.get("encoding_format") or "float"
+        row = encode_row(np.ones(body.get("dimensions") or 1024, np.float32), form)
+        answer = {
+            "model": body["model"],
+            "data": [{"index": at, "embedding": row} for at in range(len(body["input"]))],
+            "usage": {"total_tokens": 1, "prompt_tokens": 1},
+        }
+        content = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def service():
+    with Service() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

@@ -16,6 +16,7 @@ import argparse
 import json
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+from pydantic import TypeAdapter
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.models import (
     CountRequest,
@@ -23,8 +24,8 @@ from qdrant_client.http.models import (
     CreateFieldIndex,
     FacetRequest,
     FilterSelector,
+    PointInsertOperations,
     PointRequest,
-    PointsBatch,
     QueryRequest,
 )
 
@@ -52,6 +53,8 @@ class Routes:
             return {"exists": self.client.collection_exists(name)}
         if route == ("PUT",):
             return self.create(name, CreateCollection.model_validate_json(body))
+        if route == ("DELETE",):
+            return self.client.delete_collection(name)
         if not self.client.collection_exists(name):
             raise RefusedError(404, f"Not found: Collection `{name}` doesn't exist!")
         return {
@@ -80,12 +83,17 @@ class Routes:
 
     def index(self, name, body):
         request = CreateFieldIndex.model_validate_json(body)
-        info = models.PayloadIndexInfo(data_type=request.field_schema, points=0)
+        schema = request.field_schema
+        params = None if isinstance(schema, models.PayloadSchemaType) else schema
+        kind = models.PayloadSchemaType(params.type if params else schema)
+        info = models.PayloadIndexInfo(data_type=kind, params=params, points=0)
         self.indexes[name][request.field_name] = info
         return models.UpdateResult(operation_id=0, status=models.UpdateStatus.COMPLETED)
 
     def upsert(self, name, body):
-        return self.client.upsert(name, points=PointsBatch.model_validate_json(body).batch)
+        request = TypeAdapter(PointInsertOperations).validate_json(body)
+        points = request.batch if isinstance(request, models.PointsBatch) else request.points
+        return self.client.upsert(name, points=points)
 
     def retrieve(self, name, body):
         request = PointRequest.model_validate_json(body)
@@ -103,6 +111,9 @@ class Routes:
         return self.client.query_points(
             name,
             query=request.query,
+            using=request.using,
+            prefetch=request.prefetch,
+            search_params=request.params,
             limit=request.limit,
             query_filter=request.filter,
             with_payload=request.with_payload,
@@ -136,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
         except ValueError as exc:
             self.send(400, {"status": {"error": f"Wrong input: {exc}"}, "time": 0.0})
 
-    do_GET = do_PUT = do_POST = handle_any  # noqa: N815 - the names that http.server calls
+    do_GET = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815 - the names that http.server calls
 
     def send(self, status, answer):
         if self.path == "/":

@@ -5,10 +5,8 @@ import os
 import pickle
 import subprocess
 import sys
-import threading
 import uuid
 import warnings
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +19,7 @@ from chromadb.api.collection_configuration import load_collection_configuration_
 from chromadb.api.types import Schema, VectorIndexConfig, validate_embedding_function
 from chromadb.utils.embedding_functions import JinaEmbeddingFunction, known_embedding_functions
 
-from jina_adapters.chroma import ChromaStore, function_arguments
+from jina_adapters.chroma import ChromaStore
 from jina_adapters.chroma import JinaIntegrationsEmbeddingFunction as Function
 from jina_integrations import ApiSettings, Document, Embedder, SentenceChunker, ingest
 from jina_integrations.errors import (
@@ -38,8 +36,8 @@ from jina_integrations.errors import (
     UnsupportedModalityError,
     UnsupportedTaskError,
 )
+from jina_integrations.framework import warn_once
 from jina_integrations.stores import open_store
-from jina_integrations.wire import encode_row
 
 ROOT = Path(__file__).parents[2]
 LICENCE = (ROOT / "LICENSE").read_text(encoding="utf-8")
@@ -53,7 +51,7 @@ REVISION = "0" * 40
 def _no_keys_and_fresh_warnings(monkeypatch):
     for name in KEY_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    function_arguments.say_once.cache_clear()
+    warn_once.cache_clear()
 
 
 @pytest.fixture
@@ -66,49 +64,6 @@ def client(tmp_path):
 def port(tmp_path_factory, chroma_serving):
     with chroma_serving(tmp_path_factory.mktemp("server")) as (port, _):
         yield port
-
-
-class Service(ThreadingHTTPServer):
-    """Speaks Jina's ``/embeddings``: vectors of 1,024 ones; remembers what it was sent."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.keys: list[str | None] = []
-        self.bodies: list[dict] = []
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-
-class Answer(BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.keys.append(self.headers.get("Authorization"))
-        self.server.bodies.append(body)
-        row = encode_row(np.ones(1024, np.float32), "base64")
-        answer = {
-            "model": body["model"],
-            "data": [{"index": at, "embedding": row} for at in range(len(body["input"]))],
-            "usage": {"total_tokens": 1},
-        }
-        content = json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def service():
-    with Service() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
 
 
 def run_python(source, *arguments, **variables):

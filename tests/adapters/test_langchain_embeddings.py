@@ -1,79 +1,36 @@
 """`JinaEmbeddings`: LangChain's contract, the community package's names, and no key anywhere."""
 
 import copy
-import json
 import pickle
 import re
-import threading
 import warnings
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
 import pytest
 
 pytest.importorskip("langchain_core")
 
-from jina_adapters.langchain import JinaEmbeddings, embeddings
-from jina_integrations import ApiSettings, Embedder
+from jina_adapters.langchain import JinaEmbeddings
+from jina_integrations import Embedder
 from jina_integrations.errors import InvalidSettingError, InvalidTextError
+from jina_integrations.framework import warn_once
 
 KEY = "a-secret-key"
 TEXTS = ["Rye bread is sold out.", "The lamp was lit at dusk."]
 QUESTION = "Is there bread left?"
 
 
-@pytest.fixture
-def service():
-    """A stand-in for Jina's API on loopback: its URL, and what it was asked."""
-    asked = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            asked.append({**body, "authorization": self.headers["Authorization"]})
-            rows = [[1.0] * body["dimensions"] for _ in body["input"]]
-            answer = {
-                "model": body["model"],
-                "data": [{"index": at, "embedding": row} for at, row in enumerate(rows)],
-                "usage": {"total_tokens": 3 * len(rows), "prompt_tokens": 3 * len(rows)},
-            }
-            payload = json.dumps(answer).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(payload)))
-            self.end_headers()
-            self.wfile.write(payload)
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield (
-        {
-            "base_url": f"http://127.0.0.1:{server.server_port}/v1",
-            "api": ApiSettings(transport="float"),
-            "dimensions": 64,
-        },
-        asked,
-    )
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
 class TestVectors:
     async def test_documents_are_passages_and_queries_are_queries(self, service):
-        options, asked = service
+        options = {"base_url": service.url, "dimensions": 64}
         held = JinaEmbeddings("jina-embeddings-v3", api_key=KEY, **options)
         held.embed_documents(TEXTS)
         held.embed_query(QUESTION)
         await held.aembed_documents(TEXTS)
         await held.aembed_query(QUESTION)
         tasks = ["retrieval.passage", "retrieval.query"] * 2
-        assert [body["task"] for body in asked] == tasks
-        assert [len(body["input"]) for body in asked] == [2, 1, 2, 1]
+        assert [body["task"] for body in service.bodies] == tasks
+        assert [len(body["input"]) for body in service.bodies] == [2, 1, 2, 1]
 
     async def test_they_are_the_embedders_as_python_floats(self):
         embedder = Embedder("minilm")
@@ -117,7 +74,7 @@ class TestSettings:
         assert JinaEmbeddings(embedder).embedder is embedder
 
     def test_settings_beside_a_ready_embedder_are_refused(self):
-        with pytest.raises(InvalidSettingError, match=r"\['dimensions', 'api_key'\] beside"):
+        with pytest.raises(InvalidSettingError, match=r"\['api_key', 'dimensions'\] beside"):
             JinaEmbeddings(Embedder("echo"), dimensions=64, api_key=KEY)
 
     def test_a_bad_setting_is_the_embedders_own_error(self):
@@ -127,10 +84,10 @@ class TestSettings:
             JinaEmbeddings("echo", dimension=64)
 
     def test_the_key_is_nowhere_and_is_sent(self, service):
-        options, asked = service
+        options = {"base_url": service.url, "dimensions": 64}
         held = JinaEmbeddings("jina-embeddings-v3", api_key=KEY, **options)
         held.embed_query(QUESTION)
-        assert asked[0]["authorization"] == f"Bearer {KEY}"
+        assert service.keys[0] == f"Bearer {KEY}"
         shown = [repr(held), str(held), str(held.model_dump()), held.model_dump_json()]
         assert KEY not in "".join(shown)
         assert KEY.encode() not in pickle.dumps(held)
@@ -168,10 +125,10 @@ class TestCommunityNames:
 
     @pytest.fixture(autouse=True)
     def untold(self):
-        embeddings._tell_what_is_put_right.cache_clear()
+        warn_once.cache_clear()
 
     def test_they_work_and_say_once_what_is_put_right(self, service):
-        options, asked = service
+        options = {"base_url": service.url, "dimensions": 64}
         with pytest.warns(UserWarning, match=r"each is embedded for its own.*made anew") as told:
             held, _ = (
                 JinaEmbeddings(model_name="jina-embeddings-v3", jina_api_key=KEY, **options),
@@ -181,7 +138,7 @@ class TestCommunityNames:
         assert told[0].filename == __file__
         held.embed_documents(TEXTS)
         assert (held.model, held.model_name) == ("jina-embeddings-v3", "jina-embeddings-v3")
-        assert asked[0]["authorization"] == f"Bearer {KEY}"
+        assert service.keys[0] == f"Bearer {KEY}"
 
     def test_theirs_are_the_community_packages(self):
         community = pytest.importorskip("langchain_community.embeddings").JinaEmbeddings

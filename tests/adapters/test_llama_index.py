@@ -23,7 +23,6 @@ from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.schema import MetadataMode, TextNode
 
 from jina_adapters.llama_index import JinaEmbedding, JinaMultiModalEmbedding
-from jina_adapters.llama_index.arguments import warn_once
 from jina_integrations import ApiSettings, Embedder
 from jina_integrations.errors import (
     InvalidSettingError,
@@ -31,6 +30,7 @@ from jina_integrations.errors import (
     MissingExtraError,
     UnsupportedTaskError,
 )
+from jina_integrations.framework import warn_once
 
 TEXTS = ["The bakery opens at six.", "The keeper writes down the weather.", "Bread comes by boat."]
 KEY = "jina_a-secret-key"
@@ -213,7 +213,7 @@ class TestSettings:
             ({"dimensions": 0}, "dimensions must be an int of at least 1"),
             ({"api": {"request_input": 1}}, "unknown api settings"),
             ({"model_name": "minilm"}, "name two models"),
-            ({"task": "code2code.query"}, "task must be one of 'text-matching'"),
+            ({"task": "code2code.query"}, "task must be one of .*separation"),
             ({"embeddings_cache": {}}, "must be a BaseKVStore .* not dict"),
         ],
     )
@@ -323,7 +323,7 @@ class TestComingFromTheirPackage:
         model = JinaEmbedding(model="echo", embed_batch_size=16, callback_manager=manager)
         assert (model.embed_batch_size, model.callback_manager) == (16, manager)
 
-    @pytest.mark.parametrize("task", ["retrieval.query", "retrieval.passage", "retrieval"])
+    @pytest.mark.parametrize("task", ["retrieval.query", "retrieval.passage", "nl2code.query"])
     async def test_a_task_of_one_side_is_put_right_and_said_once(self, v3, task):
         with pytest.warns(UserWarning, match=f"task='{task}' is for one side only") as said:
             model = v3(task=task)

@@ -21,11 +21,12 @@ from jina_integrations.errors import (
     MissingExtraError,
     ModelLoadError,
 )
+from jina_integrations.framework import warn_once
 from jina_integrations.settings import EmbedderOptions
 from jina_integrations.stores.layout import INFO_KEY
 from jina_integrations.types import FloatArray, Task
 
-from .function_arguments import choose_model, choose_task, say_once, with_key_variable
+from .function_arguments import choose_model, choose_task, with_key_variable
 from .function_config import (
     describe,
     differences,
@@ -137,10 +138,11 @@ class JinaIntegrationsEmbeddingFunction(EmbeddingFunction[Embeddable]):
             JinaIntegrationsError: see `Embedder.embed_documents` and `Embedder.embed_images`.
         """
         if self._embedder.settings.late_chunking:
-            say_once(
+            warn_once(
                 "late_chunking=True has no effect on what a Chroma collection embeds by itself: it "
                 "does not know which texts are of one document. To late-chunk, ingest(…) documents "
-                "into a ChromaStore, and query that collection"
+                "into a ChromaStore, and query that collection",
+                stacklevel=4,
             )
         return list(self._embed(input, self._document_task))
 

@@ -3,46 +3,23 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from typing import Final
 
 from jina_integrations import ApiSettings
 from jina_integrations.backends.keys import environment_key
 from jina_integrations.errors import InvalidSettingError
+from jina_integrations.framework import SymmetricTask, read_task, warn_once
 from jina_integrations.schemes import SERVICE_SCHEMES
 from jina_integrations.settings import EmbedderOptions
-from jina_integrations.types import Task
 
-from .function_config import SymmetricTask
-
-__all__ = ["choose_model", "choose_task", "say_once", "with_key_variable"]
+__all__ = ["choose_model", "choose_task", "with_key_variable"]
 
 _THEIR_MODEL: Final = "jina-embeddings-v2-base-en"
 _THEIR_VARIABLE: Final = "CHROMA_JINA_API_KEY"
 
-_TASKS: Final[Mapping[str, Task]] = {
-    "retrieval.query": "query",
-    "nl2code.query": "query",
-    "query": "query",
-    "retrieval.passage": "passage",
-    "nl2code.passage": "passage",
-    "passage": "passage",
-    "text-matching": "text-matching",
-    "classification": "classification",
-    "clustering": "clustering",
-    "separation": "clustering",
-}
-
 _KEY: Final = re.compile(r"jina_\w{20,}")
-
-
-@cache
-def say_once(message: str) -> None:
-    """Warn, once in this process."""
-    warnings.warn(message, UserWarning, stacklevel=4)
 
 
 def choose_model(model: str | None, model_name: str | None) -> str:
@@ -107,7 +84,8 @@ def choose_task(task: str | None, query_config: Mapping[str, str] | None) -> Sym
             f"query_config has {other}: questions and documents differ in nothing but the task"
         )
     asked = (query_config or {}).get("task")
-    documents, questions = _known(task), _known(asked if asked is not None else task)
+    documents = None if task is None else read_task(task)
+    questions = documents if asked is None else read_task(asked)
     if documents in ("text-matching", "classification", "clustering"):
         if questions != documents:
             raise _apart(task, asked)
@@ -115,18 +93,13 @@ def choose_task(task: str | None, query_config: Mapping[str, str] | None) -> Sym
     if questions not in (None, "query", "passage"):
         raise _apart(task, asked)
     if documents == "query" or questions == "passage":
-        say_once(
+        warn_once(
             f"task={task!r} with query_config={query_config!r} would give documents and questions "
             "the same kind of vector. Documents are embedded as passages here, and questions as "
-            "queries: leave both arguments out"
+            "queries: leave both arguments out",
+            stacklevel=4,
         )
     return None
-
-
-def _known(task: str | None) -> Task | None:
-    if task is not None and task not in _TASKS:
-        raise InvalidSettingError(f"task must be one of {', '.join(_TASKS)}, not {task!r}")
-    return None if task is None else _TASKS[task]
 
 
 def _apart(task: str | None, asked: str | None) -> InvalidSettingError:

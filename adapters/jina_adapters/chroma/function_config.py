@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Final, Literal, TypeAlias, cast, get_args
+from typing import Final, cast, get_args
 
 from jina_integrations import Embedder
 from jina_integrations.cards import MODEL_CARDS
 from jina_integrations.errors import InvalidSettingError, StoreCorruptError
+from jina_integrations.framework import SymmetricTask
 from jina_integrations.schemes import SERVICE_SCHEMES
 from jina_integrations.settings import EmbedderSettings
 from jina_integrations.stores.layout import INFO_KEY, info_from
 
 __all__ = [
-    "SymmetricTask",
     "describe",
     "differences",
     "is_unit",
@@ -22,9 +22,6 @@ __all__ = [
     "parse",
     "parse_info",
 ]
-
-SymmetricTask: TypeAlias = Literal["text-matching", "classification", "clustering"]
-"""A task that questions and documents share."""
 
 _SYMMETRIC: Final = get_args(SymmetricTask)
 

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStore
@@ -16,15 +16,13 @@ from jina_integrations.chunkers import Chunker
 from .chunking import LateChunks, TextSplitter, alate_chunk, late_chunk
 from .identity import NamedDocument
 
-__all__ = ["Async", "Blocking", "Calls", "run"]
-
-_Result = TypeVar("_Result")
+__all__ = ["Async", "Blocking", "Calls"]
 
 
 class Calls(Protocol):
     """What is asked of a store and of an embedder, by their blocking or by their async methods.
 
-    So that what follows is written once. The blocking ones never wait, see `run`.
+    So that what follows is written once. The blocking ones never wait, so `finish` runs them.
     """
 
     store: VectorStore
@@ -94,14 +92,3 @@ class Async:
 
     async def delete(self, ids: list[str], options: Mapping[str, Any]) -> bool | None:
         return await self.store.adelete(ids, **options)
-
-
-def run(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """What a coroutine returns that never waits."""
-    try:
-        work.send(None)
-    except StopIteration as exc:
-        result: _Result = exc.value
-        return result
-    work.close()
-    raise RuntimeError("a blocking call waited for something")

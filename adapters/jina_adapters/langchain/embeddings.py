@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
-from functools import cache
 from typing import Final, Never, Unpack
 
 from langchain_core.embeddings import Embeddings
@@ -12,7 +10,7 @@ from pydantic import SecretStr
 
 from jina_integrations import Embedder
 from jina_integrations.errors import InvalidSettingError
-from jina_integrations.framework import EmbedderFields
+from jina_integrations.framework import EmbedderFields, embedder_of, warn_once
 from jina_integrations.settings import EmbedderOptions
 from jina_integrations.types import FloatArray
 
@@ -27,6 +25,13 @@ _NO_LATE_CHUNKING: Final = (
     "a list of texts does not say which document a text is from, so late chunking cannot be right "
     "in it: use add_late_chunks(store, documents, splitter=…), which writes whole documents into a "
     "store, or late_chunk_documents(documents, splitter=…, embeddings=…)"
+)
+
+_PUT_RIGHT: Final = (
+    "model_name and jina_api_key are the names of langchain_community's JinaEmbeddings, and work "
+    "here as model and api_key do. That class sends no task, so queries and passages are embedded "
+    "alike; here each is embedded for its own. Vectors that it stored from jina-embeddings-v3 or a "
+    "later model must therefore be made anew."
 )
 
 
@@ -61,24 +66,15 @@ class JinaEmbeddings(EmbedderFields, Embeddings):
         **options: Unpack[EmbedderOptions],
     ) -> None:
         if model_name is not None or jina_api_key is not None:
-            _tell_what_is_put_right()
+            warn_once(_PUT_RIGHT, stacklevel=3)
         _refuse_two(model, model_name, names="model and model_name")
         _refuse_two(api_key, jina_api_key, names="api_key and jina_api_key")
-        model = model_name if model is None else model
+        if options.get("late_chunking"):
+            raise InvalidSettingError(f"late_chunking=True: {_NO_LATE_CHUNKING}")
+        if model is None:
+            model = _COMMUNITY_DEFAULT if model_name is None else model_name
         api_key = jina_api_key if api_key is None else api_key
-        if isinstance(model, Embedder):
-            given = [*options, *(["api_key"] if api_key is not None else [])]
-            if given:
-                raise InvalidSettingError(
-                    f"{given} beside a ready Embedder would be ignored: set them on the Embedder"
-                )
-            embedder = model
-        else:
-            if options.get("late_chunking"):
-                raise InvalidSettingError(f"late_chunking=True: {_NO_LATE_CHUNKING}")
-            settings = {"model": _COMMUNITY_DEFAULT if model is None else model, **options}
-            embedder = Embedder.from_dict(settings, api_key=api_key)
-        super().__init__(embedder)
+        super().__init__(embedder_of(model, options, api_key=api_key))
 
     @property
     def model_name(self) -> str:
@@ -148,14 +144,3 @@ def _refuse_two(value: object, alias: object, *, names: str) -> None:
 def _floats(rows: FloatArray) -> list[list[float]]:
     floats: list[list[float]] = rows.tolist()
     return floats
-
-
-@cache
-def _tell_what_is_put_right() -> None:
-    warnings.warn(
-        "model_name and jina_api_key are the names of langchain_community's JinaEmbeddings, and "
-        "work here as model and api_key do. That class sends no task, so queries and passages are "
-        "embedded alike; here each is embedded for its own. Vectors that it stored from "
-        "jina-embeddings-v3 or a later model must therefore be made anew.",
-        stacklevel=3,
-    )

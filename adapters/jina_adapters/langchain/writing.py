@@ -9,12 +9,13 @@ from typing import Any
 from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStore
 
+from jina_integrations.calls import finish
 from jina_integrations.chunkers import Chunker
 from jina_integrations.errors import InvalidInputError, InvalidSettingError, StoreError
 from jina_integrations.ingestion.batching import document_batches
 from jina_integrations.types import FloatArray
 
-from .calls import Async, Blocking, Calls, run
+from .calls import Async, Blocking, Calls
 from .chunking import LateChunks, TextSplitter, check_late_chunking, check_splitter
 from .embeddings import JinaEmbeddings
 from .identity import name_documents
@@ -65,7 +66,7 @@ def add_late_chunks(
             vectors that it is given.
         JinaIntegrationsError: see `late_chunk_documents`. Errors of the store come as they are.
     """
-    return run(_add(Blocking(vector_store), documents, splitter, kwargs))
+    return finish(_add(Blocking(vector_store), documents, splitter, kwargs))
 
 
 async def aadd_late_chunks(
@@ -84,7 +85,7 @@ async def aadd_late_chunks(
 
 def delete_documents(vector_store: VectorStore, names: Sequence[str], **kwargs: object) -> bool:
     """Delete the chunks of documents that `add_late_chunks` wrote; False where the store fails."""
-    return run(_delete(Blocking(vector_store), names, kwargs))
+    return finish(_delete(Blocking(vector_store), names, kwargs))
 
 
 async def adelete_documents(

@@ -2,51 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
-from functools import cache
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from jina_integrations.embedder import Embedder
 from jina_integrations.errors import InvalidSettingError
+from jina_integrations.framework import SymmetricTask, embedder_of, read_task, warn_once
+from jina_integrations.settings import EmbedderOptions
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-__all__ = ["SymmetricTask", "check_encoding", "make_embedder", "symmetric_task", "warn_once"]
-
-SymmetricTask: TypeAlias = Literal["text-matching", "classification", "clustering"]
-"""A task that queries and passages share."""
+__all__ = ["check_encoding", "make_embedder", "symmetric_task"]
 
 DEFAULT_MODEL: Final = "jina-embeddings-v3"
 """That of llama-index-embeddings-jinaai 0.7."""
-
-_SYMMETRIC: Final[Mapping[str, SymmetricTask]] = MappingProxyType(
-    {
-        "text-matching": "text-matching",
-        "classification": "classification",
-        "clustering": "clustering",
-        "separation": "clustering",  # the service's name
-    }
-)
-_ONE_SIDED: Final = frozenset(
-    {
-        "query",
-        "passage",
-        "retrieval",
-        "retrieval.query",
-        "retrieval.passage",
-        "nl2code.query",
-        "nl2code.passage",
-    }
-)
 
 
 def make_embedder(
     model: str | Embedder | None,
     model_name: str | None,
-    options: Mapping[str, object],
+    options: EmbedderOptions,
     *,
     api_key: str | SecretStr | None,
 ) -> Embedder:
@@ -56,17 +31,9 @@ def make_embedder(
         InvalidSettingError: options or a key beside a ready embedder, two names of models, or a
             bad option.
     """
-    if isinstance(model, Embedder):
-        beside = [*options, *(["api_key"] if api_key is not None else [])]
-        if beside:
-            raise InvalidSettingError(
-                f"{sorted(beside)} beside a ready Embedder: set them where it is made"
-            )
-        embedder = model
-    else:
-        name = model if model is not None else model_name
-        values = {"model": DEFAULT_MODEL if name is None else name, **options}
-        embedder = Embedder.from_dict(values, api_key=api_key)
+    if model is None:
+        model = DEFAULT_MODEL if model_name is None else model_name
+    embedder = embedder_of(model, options, api_key=api_key)
     if model_name is not None and model_name != embedder.settings.model:
         raise InvalidSettingError(
             f"model_name={model_name!r} and model={embedder.settings.model!r} name two models: "
@@ -85,19 +52,15 @@ def symmetric_task(task: str | None) -> SymmetricTask | None:
     """
     if task is None:
         return None
-    if task in _ONE_SIDED:
+    own = read_task(task)
+    if own == "query" or own == "passage":
         warn_once(
             f"task={task!r} is for one side only: here queries are embedded as queries and texts "
             "as passages. Leave task out.",
             stacklevel=4,
         )
         return None
-    if task not in _SYMMETRIC:
-        raise InvalidSettingError(
-            f"task must be one of {', '.join(map(repr, _SYMMETRIC))}, or left out for retrieval, "
-            f"not {task!r:.60}"
-        )
-    return _SYMMETRIC[task]
+    return own
 
 
 def check_encoding(name: str, encoding: str | None) -> None:
@@ -112,9 +75,3 @@ def check_encoding(name: str, encoding: str | None) -> None:
             "floats. For packed bits call embedder.embed_binary, or let the store quantize (Qdrant "
             "does)"
         )
-
-
-@cache
-def warn_once(message: str, *, stacklevel: int) -> None:
-    """Warn with the message at its first time in this process."""
-    warnings.warn(message, UserWarning, stacklevel=stacklevel)

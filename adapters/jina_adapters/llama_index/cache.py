@@ -15,8 +15,7 @@ from typing import Any, TypeAlias
 from llama_index.core.storage.kvstore.types import DEFAULT_COLLECTION, BaseKVStore
 
 from jina_integrations.embedder import Embedder
-
-from .arguments import SymmetricTask
+from jina_integrations.framework import SymmetricTask
 
 __all__ = ["SeparateKeys", "asking"]
 

@@ -14,17 +14,11 @@ from pydantic import Field
 
 from jina_integrations.embedder import Embedder
 from jina_integrations.errors import InvalidSettingError
-from jina_integrations.framework import EmbedderFields
+from jina_integrations.framework import EmbedderFields, SymmetricTask, warn_once
 from jina_integrations.settings import EmbedderOptions
 from jina_integrations.types import FloatArray
 
-from .arguments import (
-    SymmetricTask,
-    check_encoding,
-    make_embedder,
-    symmetric_task,
-    warn_once,
-)
+from .arguments import check_encoding, make_embedder, symmetric_task
 from .cache import SeparateKeys, asking
 
 if TYPE_CHECKING:

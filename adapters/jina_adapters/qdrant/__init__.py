@@ -5,7 +5,8 @@
     qdrant:./index#handbook                   a folder, for up to about 20,000 chunks
     qdrant+http://localhost:6333/handbook     a server, 1.16 or newer; its key in QDRANT_API_KEY
 
-Points are laid out as langchain-qdrant reads them; see ``docs/stores.md``.
+Points are laid out as langchain-qdrant reads them; see ``docs/stores.md``. `QdrantVectors` is for
+programs that use qdrant-client themselves; see ``docs/qdrant.md``.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ from jina_integrations.stores.layout import (
     chunk_from,
     info_from,
     info_to_dict,
-    metadata_of,
     require_equal,
 )
 from jina_integrations.stores.location import read_key
@@ -50,8 +50,9 @@ except ImportError as exc:
 from .failures import API_KEY_VARIABLE, opening, translated
 from .filters import stale_filter, to_filter
 from .local import document_ids, durable, local_collection, stale_ids
+from .vectors import QdrantVectors, payload_of
 
-__all__ = ["QdrantStore"]
+__all__ = ["QdrantStore", "QdrantVectors"]
 
 _TIMEOUT_S = 60
 """Per request. The client's own 5 s is too short for a large upsert that waits for the disk."""
@@ -303,8 +304,5 @@ def _points(batch: Mapping[str, EmbeddedChunk]) -> models.Batch:
     return models.Batch(
         ids=list(batch),
         vectors=[item.vector.tolist() for item in batch.values()],
-        payloads=[
-            {"page_content": item.chunk.text, "metadata": metadata_of(item)}
-            for item in batch.values()
-        ],
+        payloads=[payload_of(item) for item in batch.values()],
     )
