@@ -142,6 +142,7 @@ shared, so that every chunk has context on both sides; the paper's code shares 2
 
 
 def _v2(name: str, dimensions: int) -> ModelCard:
+    # small-en is the documented choice for late chunking of English on one's own machine.
     return ModelCard(
         id=f"jina-embeddings-v2-{name}",
         repository=f"jinaai/jina-embeddings-v2-{name}",
@@ -153,7 +154,6 @@ def _v2(name: str, dimensions: int) -> ModelCard:
         pooling="mean",
         late_chunking=_LONG_CONTEXT,
         licence="Apache-2.0",
-        remote_code=True,
         source=f"https://huggingface.co/jinaai/jina-embeddings-v2-{name}",
     )
 

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 
 
-class PlainModel:
-    """A transformers model run one text at a time with its own attention and no packing."""
+class PlainText(ABC):
+    """From the token vectors of one sequence at a time to those of texts and chunks."""
 
-    def __init__(self, folder: Path, adapter: str | None = None) -> None:
-        self.model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
-        if adapter is not None:
-            self.model.load_adapter(
-                str(folder), adapter_name=adapter, adapter_kwargs={"subfolder": adapter}
-            )
-            self.model.set_adapter(adapter)
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer: PreTrainedTokenizerFast
+    width: int
 
-    @torch.inference_mode()
+    @abstractmethod
     def hidden(self, ids: Sequence[int]) -> np.ndarray:
         """Token vectors of one sequence."""
-        output = self.model(input_ids=torch.tensor([list(ids)]))
-        return output.last_hidden_state[0].double().numpy()
 
     def embed(self, text: str, *, prefix: str = "", pooling: str = "mean") -> np.ndarray:
         """One normalised vector of one text."""
@@ -47,7 +40,7 @@ class PlainModel:
         encoded = self.tokenizer(prefix + text, return_offsets_mapping=True)
         ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
         special = [start == end for start, end in offsets]
-        total = np.zeros((len(ids), self.model.config.hidden_size))
+        total = np.zeros((len(ids), self.width))
         seen = np.zeros(len(ids))
         start = 0
         while True:
@@ -70,3 +63,23 @@ class PlainModel:
             vector = hidden[rows].mean(axis=0)
             vectors.append(vector / np.linalg.norm(vector))
         return np.array(vectors)
+
+
+class PlainModel(PlainText):
+    """A transformers model run one text at a time with its own attention and no packing."""
+
+    def __init__(self, folder: Path, adapter: str | None = None) -> None:
+        self.model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+        if adapter is not None:
+            self.model.load_adapter(
+                str(folder), adapter_name=adapter, adapter_kwargs={"subfolder": adapter}
+            )
+            self.model.set_adapter(adapter)
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.width = self.model.config.hidden_size
+
+    @torch.inference_mode()
+    def hidden(self, ids: Sequence[int]) -> np.ndarray:
+        """Token vectors of one sequence."""
+        output = self.model(input_ids=torch.tensor([list(ids)]))
+        return output.last_hidden_state[0].double().numpy()

@@ -151,7 +151,7 @@ def test_unknown_tasks_and_models_are_refused(embedder: Embedder) -> None:
         Embedder("org/no-such-model").embed_documents(["text"])
 
 
-@pytest.mark.parametrize("name", ["jina-embeddings-v2-small-en", "jina-embeddings-v4"])
+@pytest.mark.parametrize("name", ["jina-clip-v1", "jina-embeddings-v4"])
 def test_remote_code_must_be_asked_for(name: str) -> None:
     with pytest.raises(errors.ModelLoadError, match="trust_remote_code=True"):
         Embedder(name).embed_documents(["text"])

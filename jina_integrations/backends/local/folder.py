@@ -20,7 +20,7 @@ from ...cards import MODEL_CARDS, LateChunkingDefaults, ModelCard, Pooling, Task
 from ...errors import ModelLoadError
 from ...types import Task
 
-__all__ = ["read_folder", "transformer_folder"]
+__all__ = ["is_jina_bert", "read_config", "read_folder", "transformer_folder"]
 
 _log = logging.getLogger("jina_integrations")
 
@@ -58,7 +58,7 @@ def read_folder(folder: Path, name: str) -> ModelCard:
     """
     modules = _modules(folder)
     root = _transformer_path(folder, modules)
-    config = _json(root / "config.json")
+    config = read_config(root)
     model_type = str(config.get("model_type", ""))
     dimensions = _positive(config, "dim" if model_type == "distilbert" else "hidden_size", root)
     context = _context_tokens(config, model_type, root)
@@ -68,7 +68,7 @@ def read_folder(folder: Path, name: str) -> ModelCard:
         id=name,
         repository=None,
         dimensions=int(cast("int", sentence.get("truncate_dim") or dimensions)),
-        min_dimensions=1,
+        min_dimensions=None if is_jina_bert(config) else 1,
         context_tokens=context,
         max_tokens=_max_tokens(root, context),
         tasks=_tasks(sentence),
@@ -84,6 +84,20 @@ def read_folder(folder: Path, name: str) -> ModelCard:
         known = MODEL_CARDS["jina-embeddings-v3"]
         card = replace(card, tasks=known.tasks, licence=known.licence, commercial=False)
     return card
+
+
+def read_config(folder: Path) -> dict[str, object]:
+    """What ``config.json`` says.
+
+    Raises:
+        ModelLoadError: it is missing, or no JSON object.
+    """
+    return _json(folder / "config.json")
+
+
+def is_jina_bert(config: Mapping[str, object]) -> bool:
+    """Whether a ``config.json`` is of JinaBERT, which calls itself ``bert``."""
+    return config.get("model_type") == "bert" and config.get("position_embedding_type") == "alibi"
 
 
 def transformer_folder(folder: Path) -> Path:

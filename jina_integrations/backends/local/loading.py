@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
@@ -18,6 +18,8 @@ from ...errors import InvalidSettingError, MissingExtraError, ModelLoadError
 from ...settings import DType
 from .attention import PACKED_ATTENTION, register_packed_attention
 from .encoder import Encoder
+from .folder import is_jina_bert, read_config
+from .jina_bert import load_jina_bert
 
 __all__ = ["load_encoder", "load_tokenizer"]
 
@@ -35,9 +37,16 @@ def load_tokenizer(folder: Path, model: str) -> HuggingFaceTokenizer:
     Raises:
         ModelLoadError: there is none, or it has no offsets (a slow tokenizer).
     """
+    own = folder / "tokenizer.json"
+    if own.is_file() and is_jina_bert(read_config(folder)):
+        # transformers may take the model_type at its word, and BERT's tokenizer for another's.
+        try:
+            return HuggingFaceTokenizer.from_file(str(own))
+        except Exception as exc:  # tokenizers raises nothing more precise
+            raise ModelLoadError(f"{own} cannot be read: {exc}") from exc
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, ImportError) as exc:
+    except (OSError, ValueError, KeyError, ImportError, StrictDataclassError) as exc:
         raise ModelLoadError(f"the tokenizer of {model} cannot be loaded: {exc}") from exc
     if not tokenizer.is_fast:
         raise ModelLoadError(
@@ -73,7 +82,14 @@ def load_encoder(
         InvalidSettingError: no such device.
     """
     target = _device(device)
-    config = _config(folder, card, trust_remote_code=trust_remote_code)
+    raw = read_config(folder)
+    if is_jina_bert(raw):
+        own = load_jina_bert(folder, raw, dtype=_DTYPES[dtype])
+        _check_width(own.width, folder, card)
+        return Encoder(
+            own.to(target).eval(), width=own.width, packed=True, first_position=0, pad_id=0
+        )
+    config = _config(folder, raw, card, trust_remote_code=trust_remote_code)
     packed = config.model_type in packed_types and _full_attention(config)
     if packed:
         register_packed_attention()
@@ -96,10 +112,7 @@ def load_encoder(
         for adapter in adapters:
             _load_adapter(model, folder, adapter, card)
     width = int(config.hidden_size)
-    if width < card.dimensions:
-        raise ModelLoadError(
-            f"{folder} has hidden_size {width}, but {card.id} has {card.dimensions} dimensions"
-        )
+    _check_width(width, folder, card)
     return Encoder(
         model.to(target).eval(),
         width=width,
@@ -123,9 +136,10 @@ def _quiet() -> Generator[None]:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # of transformers
 
 
-def _config(folder: Path, card: ModelCard, *, trust_remote_code: bool) -> PreTrainedConfig:
+def _config(
+    folder: Path, raw: Mapping[str, Any], card: ModelCard, *, trust_remote_code: bool
+) -> PreTrainedConfig:
     try:
-        raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         elsewhere = [name for name in raw.get("auto_map", {}).values() if "--" in str(name)]
         if elsewhere and trust_remote_code:
             raise ModelLoadError(
@@ -139,7 +153,7 @@ def _config(folder: Path, card: ModelCard, *, trust_remote_code: bool) -> PreTra
                 folder, trust_remote_code=trust_remote_code, local_files_only=True
             ),
         )
-    except (OSError, ValueError, KeyError, AttributeError) as exc:
+    except (OSError, ValueError, KeyError, AttributeError, StrictDataclassError) as exc:
         raise ModelLoadError(f"the configuration of {card.id} cannot be used: {exc}") from exc
 
 
@@ -157,6 +171,13 @@ def _device(name: str) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _check_width(width: int, folder: Path, card: ModelCard) -> None:
+    if width < card.dimensions:
+        raise ModelLoadError(
+            f"{folder} has hidden_size {width}, but {card.id} has {card.dimensions} dimensions"
+        )
 
 
 def _full_attention(config: PreTrainedConfig) -> bool:
