@@ -73,7 +73,9 @@ def read_folder(folder: Path, name: str) -> ModelCard:
         max_tokens=_max_tokens(root, context),
         tasks=_tasks(sentence),
         pooling=pooling,
-        late_chunking=LateChunkingDefaults(enabled=context >= 8192, overlap_tokens=context // 2)
+        late_chunking=LateChunkingDefaults(
+            enabled=context >= 8192, overlap_tokens=min(context // 2, 1024)
+        )
         if pooling == "mean"
         else None,
         licence="unknown",
