@@ -212,6 +212,8 @@ async def _unless_left(request: Request, work: Coroutine[Any, Any, _Result]) -> 
     finally:
         task.cancel()
         watcher.cancel()
+        # An answer goes out only when what it ends has left the queue.
+        await asyncio.gather(task, watcher, return_exceptions=True)
 
 
 async def _left(request: Request) -> None:
