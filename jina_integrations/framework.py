@@ -30,9 +30,9 @@ SymmetricTask: TypeAlias = Literal["text-matching", "classification", "clusterin
 
 def embedder_of(
     model: str | Embedder,
-    options: EmbedderOptions | None = None,
+    options: EmbedderOptions,
     *,
-    api_key: str | SecretStr | None = None,
+    api_key: str | SecretStr | None,
 ) -> Embedder:
     """A ready embedder as it is, or one of that model.
 
@@ -40,8 +40,8 @@ def embedder_of(
         InvalidSettingError: options or a key beside a ready one, or a bad option.
     """
     if not isinstance(model, Embedder):
-        return Embedder.from_dict({"model": model, **(options or {})}, api_key=api_key)
-    beside = sorted([*(options or {}), *(["api_key"] if api_key is not None else [])])
+        return Embedder.from_dict({"model": model, **options}, api_key=api_key)
+    beside = sorted([*options, *(["api_key"] if api_key is not None else [])])
     if beside:
         raise InvalidSettingError(
             f"{beside} beside a ready Embedder would be ignored: set them on the Embedder"
