@@ -16,7 +16,15 @@ from ._ruler import Positions
 if TYPE_CHECKING:
     from icu4py.breakers import BaseBreaker
 
-__all__ = ["Breaks", "breaks_from", "common", "grapheme_levels", "sentence_levels", "word_levels"]
+__all__ = [
+    "BLANK_LINE",
+    "Breaks",
+    "breaks_from",
+    "common",
+    "grapheme_levels",
+    "sentence_levels",
+    "word_levels",
+]
 
 Breaks: TypeAlias = Callable[[int, int], Positions]
 """Where ``text[start:end]`` may be cut, without start and end."""
@@ -26,7 +34,7 @@ _SENTENCES = "en@ss=standard"
 CLDR's list of English abbreviations ("Mr.", "Prof.") from ending one."""
 
 _NEWLINE = re.compile(r"\r\n?|[\n\v\f\x85\u2028]")
-_BLANK_LINE = re.compile(r"(?:\r\n?|\n)(?:[^\S\r\n]*+(?:\r\n?|\n))++|\u2029")
+BLANK_LINE = re.compile(r"(?>\r\n?|\n)(?:[^\S\r\n]*+(?:\r\n?|\n))++|\u2029")
 
 
 def sentence_levels(text: str) -> tuple[Breaks, ...]:
@@ -36,7 +44,7 @@ def sentence_levels(text: str) -> tuple[Breaks, ...]:
         piece = text[start:end]
         # A line that is merely wrapped ends no sentence, but ICU takes every newline for one.
         unwrapped = _NEWLINE.sub(lambda newline: " " * len(newline[0]), piece)
-        paragraphs = [match.end() for match in _BLANK_LINE.finditer(piece)]
+        paragraphs = [match.end() for match in BLANK_LINE.finditer(piece)]
         return _inside(np.union1d(_icu("SentenceBreaker", unwrapped), paragraphs), start, end)
 
     def lines(start: int, end: int) -> Positions:

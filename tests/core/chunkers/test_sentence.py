@@ -72,6 +72,11 @@ def test_blank_lines_end_sentences_and_wrapped_lines_do_not(minilm):
     ]
 
 
+def test_one_crlf_is_no_blank_line(minilm):
+    text = "It rains. One line\r\nthat is wrapped."
+    assert cut(text, minilm, 8) == ["It rains.", "One line\r\nthat is wrapped."]
+
+
 def test_long_sentence_is_cut_at_lines_then_words(minilm):
     assert cut("one two\nthree four\nfive six", minilm, 6) == ["one two\nthree four", "five six"]
     assert cut("one, two, three, four", minilm, 6) == ["one, two,", "three, four"]
