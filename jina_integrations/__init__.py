@@ -48,3 +48,4 @@ __all__ = [
 ]
 
 __version__ = version("jina-integrations")
+"""Version of the installed distribution."""

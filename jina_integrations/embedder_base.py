@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
 
 from .backends import Backend
 from .calls import Call
 from .cards import ModelCard
 from .engine import Engine
 from .errors import InvalidSettingError
-from .settings import EmbedderSettings
+from .settings import EmbedderOptions, EmbedderSettings
 from .tokenizer import Tokenizer
 from .usage import Usage, UsageMeter
 
@@ -124,6 +124,17 @@ class EmbedderBase:
             self._meter.add(usage)
             if self._on_usage is not None:
                 self._on_usage(usage)
+
+    def replace(self, **changes: Unpack[EmbedderOptions]) -> Self:
+        """An embedder with some settings changed, and the same key and `on_usage`; usage from 0.
+
+        Raises:
+            InvalidSettingError: a bad setting, or one that contradicts another.
+        """
+        embedder = type(self).__new__(type(self))
+        settings = replace(self.settings, **changes)
+        EmbedderBase.__init__(embedder, settings, api_key=self._engine.key, on_usage=self._on_usage)
+        return embedder
 
     def to_dict(self) -> dict[str, object]:
         """The settings as JSON values, without a key; `from_dict` takes them back."""

@@ -39,13 +39,13 @@ class Engine:
 
     def __init__(self, settings: EmbedderSettings, key: SecretStr | None) -> None:
         self.settings = settings
-        self._key = key
+        self.key = key
         self._card: ModelCard | None = None
 
     @cached_property
     def backend(self) -> Backend:
         """The backend that the settings ask for; nothing is loaded yet."""
-        return make_backend(self.settings, self._key)
+        return make_backend(self.settings, self.key)
 
     async def prepare(self, call: Call) -> ModelCard:
         """The card of the model, checked against the settings.

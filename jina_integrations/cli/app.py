@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..cards import MODEL_CARDS
 from ..chunkers import parse_chunker
-from ..embedder import Embedder
 from ..errors import CollectionNotFoundError
 from ..ingestion import ingest, search
 from ..readers import read_documents
 from ..stores import open_store
 from . import output
+from .evaluate import evaluate_command
 from .filters import parse_filters
+from .options import (
+    AsJson,
+    Backend,
+    BaseUrl,
+    BatchTokens,
+    Device,
+    Model,
+    RequestsPerMinute,
+    TokensPerMinute,
+    Truncate,
+    make_embedder,
+)
 from .outcome import SOME_FAILED, reported, say, say_json
 from .progress import progress_bar
 from .serve import serve_command
@@ -32,10 +43,6 @@ app = typer.Typer(
 )
 
 _STOPPED = "stopped; what is stored is whole, and the same command completes the rest"
-_JSON = typer.Option("--json", help="Print JSON.")
-_BASE_URL = typer.Option(
-    metavar="URL", help="A server to embed with, e.g. http://127.0.0.1:8000/v1.", show_default=False
-)
 _LOCATION = "qdrant:PATH#COLLECTION, qdrant+http://HOST:PORT/COLLECTION, chroma:…"
 
 
@@ -55,9 +62,7 @@ def start(
 def ingest_command(
     paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Files and folders.")],
     into: Annotated[str, typer.Option(metavar="LOCATION", help=_LOCATION)],
-    embedder: Annotated[
-        str, typer.Option(metavar="MODEL", help="A name of `models`, a hub id, or a folder.")
-    ] = "minilm",
+    embedder: Model = "minilm",
     chunker: Annotated[
         str,
         typer.Option(help="sentence:TOKENS[:SENTENCES], token:TOKENS[:TOKENS], markdown:TOKENS."),
@@ -73,25 +78,25 @@ def ingest_command(
         float | None,
         typer.Option(help="Share of the late-chunking vector, 0 to 1.", show_default=False),
     ] = None,
+    window_tokens: Annotated[
+        int | None,
+        typer.Option(help="Tokens encoded at once in late chunking.", show_default=False),
+    ] = None,
+    overlap_tokens: Annotated[
+        int | None,
+        typer.Option(help="Tokens that neighbouring windows share.", show_default=False),
+    ] = None,
     dimensions: Annotated[
         int | None, typer.Option(help="Cut vectors to this length.", show_default=False)
     ] = None,
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, or a torch device such as cuda:1.")] = "auto",
-    truncate: Annotated[
-        bool, typer.Option("--truncate", help="Cut chunks over the model's limit.")
-    ] = False,
-    backend: Annotated[
-        str, typer.Option(help="api, local, or auto: the API where JINA_API_KEY is set.")
-    ] = "auto",
-    base_url: Annotated[str | None, _BASE_URL] = None,
-    requests_per_minute: Annotated[
-        int | None, typer.Option(help="Limit of your API key.", show_default="500")
-    ] = None,
-    tokens_per_minute: Annotated[
-        int | None, typer.Option(help="Limit of your API key.", show_default="1000000")
-    ] = None,
-    batch_tokens: Annotated[int, typer.Option(help="Tokens of one forward pass.")] = 2048,
+    device: Device = "auto",
+    truncate: Truncate = False,
+    backend: Backend = "auto",
+    base_url: BaseUrl = None,
+    requests_per_minute: RequestsPerMinute = None,
+    tokens_per_minute: TokensPerMinute = None,
+    batch_tokens: BatchTokens = 2048,
 ) -> None:
     """Embed files into a collection; those that are there unchanged cost nothing.
 
@@ -100,15 +105,13 @@ def ingest_command(
     with reported(stopped=_STOPPED):
         store = open_store(into)
         cutter = parse_chunker(chunker)
-        limits = {
-            "requests_per_minute": requests_per_minute,
-            "tokens_per_minute": tokens_per_minute,
-        }
-        chosen = Embedder.from_dict(
+        chosen = make_embedder(
+            embedder,
             {
-                "model": _absolute(embedder),
                 "late_chunking": late_chunking,
                 "context_weight": context_weight,
+                "window_tokens": window_tokens,
+                "overlap_tokens": overlap_tokens,
                 "dimensions": dimensions,
                 "dtype": dtype,
                 "device": device,
@@ -116,8 +119,9 @@ def ingest_command(
                 "batch_tokens": batch_tokens,
                 "backend": backend,
                 "base_url": base_url,
-                "api": {name: value for name, value in limits.items() if value} or None,
-            }
+            },
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
         )
         documents = read_documents(paths)
         with store, progress_bar(paths) as draw:
@@ -139,8 +143,8 @@ def search_command(
         list[str] | None,
         typer.Option("--filter", metavar="KEY=VALUE", help="Metadata that hits must have."),
     ] = None,
-    base_url: Annotated[str | None, _BASE_URL] = None,
-    as_json: Annotated[bool, _JSON] = False,
+    base_url: BaseUrl = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print the chunks nearest to a question, by the embedder that filled the collection."""
     with reported():
@@ -150,11 +154,12 @@ def search_command(
         say_json(output.hit_rows(hits)) if as_json else say(output.search_lines(hits))
 
 
+app.command("eval")(evaluate_command)
 app.command("serve")(serve_command)
 
 
 @app.command("models")
-def models_command(as_json: Annotated[bool, _JSON] = False) -> None:
+def models_command(as_json: AsJson = False) -> None:
     """List the models that are known by name."""
     cards = MODEL_CARDS.values()
     say_json(output.card_rows(cards)) if as_json else say(output.models_table(cards))
@@ -163,7 +168,7 @@ def models_command(as_json: Annotated[bool, _JSON] = False) -> None:
 @app.command("info")
 def info_command(
     location: Annotated[str, typer.Argument(metavar="LOCATION", help=_LOCATION)],
-    as_json: Annotated[bool, _JSON] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Tell what a collection holds, and how it was embedded."""
     with reported():
@@ -174,10 +179,3 @@ def info_command(
             counts = store.counts()
         row = output.info_row(location, info, counts)
         say_json(row) if as_json else say(output.info_lines(row))
-
-
-def _absolute(model: str) -> str:
-    """A model's folder by its whole path, so that `search` finds it from anywhere."""
-    folder = Path(model).expanduser()
-    known = model in MODEL_CARDS
-    return str(folder.resolve()) if folder.is_dir() and not known else model

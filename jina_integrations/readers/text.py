@@ -10,12 +10,20 @@ from typing import BinaryIO
 from .decoding import encoding_metadata, read_text
 from .results import ReadResult, SourceFile, document_or_reason
 
-__all__ = ["read_markdown", "read_plain", "read_rst"]
+__all__ = [
+    "ATX_OPENING",
+    "FRONT_MATTER",
+    "SETEXT_UNDERLINE",
+    "atx_title",
+    "read_markdown",
+    "read_plain",
+    "read_rst",
+]
 
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n.*?^(?:---|\.\.\.)[ \t]*$", re.DOTALL | re.MULTILINE)
+FRONT_MATTER = re.compile(r"\A---[ \t]*\n.*?^(?:---|\.\.\.)[ \t]*$", re.DOTALL | re.MULTILINE)
 _FENCE = re.compile(r" {0,3}(```+|~~~+)")
-_ATX_OPENING = re.compile(r" {0,3}#{1,6}(?=[ \t])")
-_SETEXT_UNDERLINE = re.compile(r" {0,3}(?:=+|-+)[ \t]*")
+ATX_OPENING = re.compile(r" {0,3}#{1,6}(?=[ \t])")
+SETEXT_UNDERLINE = re.compile(r" {0,3}(?:=+|-+)[ \t]*")
 _NO_PARAGRAPH = re.compile(r"[>|]|[-*+][ \t]|[0-9]+[.)][ \t]| {4}|\t")
 """Starts of quotes, tables, lists and indented code: the line below underlines no heading."""
 _RST_UNDERLINE = re.compile(r"([!-/:-@\[-`{-~])\1*")
@@ -56,7 +64,7 @@ def _read(file: SourceFile, stream: BinaryIO, media_type: str) -> ReadResult:
 
 def _markdown_title(text: str) -> str | None:
     """The first ATX or setext heading outside front matter and code fences (CommonMark 4.2-4.5)."""
-    front_matter = _FRONT_MATTER.match(text)
+    front_matter = FRONT_MATTER.match(text)
     fence = ""
     previous = ""
     for line in text[front_matter.end() if front_matter else 0 :].split("\n"):
@@ -66,15 +74,15 @@ def _markdown_title(text: str) -> str | None:
             fence = "" if closes else fence
         elif marks:
             fence = marks[1]
-        elif (opening := _ATX_OPENING.match(line)) and (title := _atx_title(line[opening.end() :])):
+        elif (opening := ATX_OPENING.match(line)) and (title := atx_title(line[opening.end() :])):
             return title
-        elif previous and _SETEXT_UNDERLINE.fullmatch(line):
+        elif previous and SETEXT_UNDERLINE.fullmatch(line):
             return previous
         previous = "" if fence or marks or _NO_PARAGRAPH.match(line) else line.strip()
     return None
 
 
-def _atx_title(content: str) -> str:
+def atx_title(content: str) -> str:
     """A heading's content without the closing hashes, which a space parts from it."""
     content = content.strip()
     unclosed = content.rstrip("#")

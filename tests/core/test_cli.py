@@ -111,6 +111,7 @@ def test_options_reach_embedder_and_chunker(words, folder: Path, location: str) 
         *("ingest", folder, "--into", location, "--embedder", "words", "--chunker", "token:3"),
         *("--late-chunking", "--context-weight", "0.5", "--dimensions", "16", "--truncate"),
         *("--dtype", "bfloat16", "--device", "cpu", "--batch-tokens", "77"),
+        *("--window-tokens", "40", "--overlap-tokens", "9"),
     )
 
     assert result.exit_code == 0, result.stderr
@@ -131,6 +132,8 @@ def test_options_reach_embedder_and_chunker(words, folder: Path, location: str) 
         "long": "error",
         "late_chunking": True,
         "context_weight": 0.5,
+        "window_tokens": 40,
+        "overlap_tokens": 9,
         "batch_tokens": 77,
     }
 
@@ -176,6 +179,9 @@ def test_model_folder_is_stored_by_its_whole_path(words, folder, location, monke
         (["ingest", "{folder}", "--into", "{location}", "--dimensions", "5"], "8 to 32"),
         (["ingest", "{folder}", "--into", "{location}", "--dtype", "int3"], "dtype"),
         (["ingest", "{folder}", "--into", "{location}", "--batch-tokens", "0"], "batch_tokens"),
+        (["ingest", "{folder}", "--into", "{location}", "--window-tokens", "7"], "at least 8"),
+        (["ingest", "{folder}", "--into", "{location}", "--overlap-tokens", "-1"], "at least 0"),
+        (["ingest", "{folder}", "--into", "{location}", "--tokens-per-minute", "0"], "at least 1"),
         (["search", "x"], "--from"),
         (["search", "x", "--from", "{location}"], "ingest into it first"),
         (["info", "{location}"], "no such collection"),
@@ -360,7 +366,7 @@ def test_info(filled: str) -> None:
 
 def test_version_and_help() -> None:
     assert call("--version").stdout.strip() == __version__
-    for name in ("ingest", "search", "models", "info"):
+    for name in ("ingest", "search", "eval", "serve", "models", "info"):
         assert name in call("--help").stdout
         assert call(name, "--help").exit_code == 0
 

@@ -1,0 +1,179 @@
+"""Which configuration to use, as a command line, and how sure that choice is."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidSettingError
+from .bootstrap import RESAMPLES, difference, resampled_means
+from .command import ingest_arguments, is_writable, settings_without_option
+from .grid import Configuration
+from .result import Difference, Evaluation, Result
+
+__all__ = ["Recommendation", "recommend"]
+
+_FEW_QUESTIONS: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """The configuration to use.
+
+    Attributes:
+        configuration: The configuration.
+        measure: What it was chosen by.
+        arguments: Its options for ``jina-integrations ingest PATH --into LOCATION``.
+        share: Of the resamples of the questions, in how many the same choice comes out, 0 to 1.
+        difference: To its baseline, in `measure`.
+        reasons: Why, and how sure: whole sentences.
+    """
+
+    configuration: Configuration
+    measure: str
+    arguments: tuple[str, ...]
+    share: float
+    difference: Difference
+    reasons: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        """The command line, with PATH and LOCATION left to fill in."""
+        return f"jina-integrations ingest PATH --into LOCATION {shlex.join(self.arguments)}"
+
+
+def recommend(evaluation: Evaluation) -> Recommendation:
+    """The cheapest configuration that is within one standard error of the best.
+
+    That is the one-standard-error rule (Breiman et al. 1984, section 3.4.3), with the standard
+    error of the paired difference. Cost is tokens to encode times bytes to store. Only what
+    ``jina-integrations ingest`` can write is chosen from; what is clearly better besides is told in
+    the reasons.
+
+    Raises:
+        InvalidSettingError: the grid has nothing that the command can write.
+    """
+    candidates = sorted(
+        (own for own in evaluation.results if is_writable(own.configuration)),
+        key=lambda own: own.tokens * own.vector_bytes,
+    )
+    if not candidates:
+        raise InvalidSettingError(
+            "nothing to recommend: no configuration of the grid is one that `ingest` can write"
+        )
+    measure = evaluation.measure
+    values = np.stack([own.values[measure] for own in candidates], axis=1)
+    resamples = resampled_means(values)
+    errors = _standard_errors(resamples)
+    ((best, chosen),) = _choose(values.mean(axis=0)[None, :], errors)
+    share = float((_choose(resamples, errors)[:, 1] == chosen).mean())
+    own = candidates[chosen]
+    return Recommendation(
+        configuration=own.configuration,
+        measure=measure,
+        arguments=ingest_arguments(own.configuration, evaluation.embedder),
+        share=share,
+        difference=own.differences[measure],
+        reasons=tuple(_reasons(evaluation, own, candidates[best], share)),
+    )
+
+
+def _choose(means: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.intp]:
+    """For each row of means the best, and the first (that is, cheapest) that is near enough.
+
+    Args:
+        means: Of the candidates by cost, shape (rows, candidates).
+        errors: `_standard_errors`.
+
+    Returns:
+        Positions, shape (rows, 2).
+    """
+    best = means.argmax(axis=1)
+    least = np.take_along_axis(means, best[:, None], axis=1) - errors[best]
+    return np.stack([best, (means >= least).argmax(axis=1)], axis=1)
+
+
+def _standard_errors(resamples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of the difference of each two candidates, paired: shape (candidates, candidates)."""
+    covariance = np.atleast_2d(np.cov(resamples, rowvar=False))
+    variance = covariance.diagonal()
+    squared = variance[:, None] + variance[None, :] - 2 * covariance
+    return np.sqrt(np.maximum(squared, 0.0))
+
+
+def _reasons(evaluation: Evaluation, own: Result, best: Result, share: float) -> Iterator[str]:
+    measure = evaluation.measure
+    count = len(evaluation.question_set.questions)
+    yield (
+        f"{own.configuration.name} has {measure} {own.mean(measure):.3f} on {count:,} questions, "
+        f"and the same choice comes out in {share:.0%} of {RESAMPLES:,} resamples of them."
+    )
+    baseline = own.configuration.baseline
+    if own.configuration != baseline:
+        yield f"Its difference to {baseline.name}: {_points(own.differences[measure])}."
+    if best is not own:
+        gain = _paired(best, own, measure)
+        yield (
+            f"{best.configuration.name} has the highest mean, {_points(gain)} more: within one "
+            "standard error, and dearer to encode and store."
+        )
+    if not own.configuration.context_weight:
+        yield from _why_not_late(evaluation, measure)
+    yield from _what_else(evaluation, own, measure)
+    if evaluation.question_set.pseudo:
+        yield "These are pseudo-questions, made out of the documents: real ones may rank otherwise."
+    if count < _FEW_QUESTIONS:
+        yield (f"{count} questions are few: with other questions the choice may well be another.")
+    left_out = settings_without_option(evaluation.embedder)
+    if left_out:
+        yield f"`ingest` has no option for {', '.join(left_out)}: use the Python function for that."
+
+
+def _why_not_late(evaluation: Evaluation, measure: str) -> Iterator[str]:
+    """How the best of the late-chunking configurations compares with its baseline."""
+    late = [
+        own
+        for own in evaluation.results
+        if own.configuration.context_weight and is_writable(own.configuration)
+    ]
+    if late:
+        best = max(late, key=lambda own: own.mean(measure))
+        yield (
+            f"Of late chunking, {best.configuration.name} does best; its difference to isolated "
+            f"chunks of the same size: {_points(best.differences[measure])}."
+        )
+
+
+def _what_else(evaluation: Evaluation, own: Result, measure: str) -> Iterator[str]:
+    """The best of each other way to search, where it is clearly better."""
+    others = sorted(
+        (one for one in evaluation.results if not is_writable(one.configuration)),
+        key=lambda one: -one.mean(measure),
+    )
+    kinds: set[tuple[str, str, bool]] = set()
+    for one in others:
+        other = one.configuration
+        kind = (other.retrieval, other.quantization, other.neighbour_weight > 0.0)
+        gain = _paired(one, own, measure)
+        if kind not in kinds and gain.low > 0.0:
+            yield (
+                f"{other.name} is clearly better, by {_points(gain)}; `ingest` does not do that, "
+                "your own code or store would."
+            )
+        kinds.add(kind)
+
+
+def _paired(one: Result, other: Result, measure: str) -> Difference:
+    gains = one.values[measure] - other.values[measure]
+    return difference(gains, resampled_means(gains[:, None])[:, 0])
+
+
+def _points(own: Difference) -> str:
+    low, high = 100 * own.low, 100 * own.high
+    verdict = "" if own.clear else ", which may be chance"
+    return f"{100 * own.mean:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}{verdict})"
