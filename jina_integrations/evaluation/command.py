@@ -59,7 +59,7 @@ def ingest_arguments(own: Configuration, embedder: Mapping[str, object]) -> tupl
     settings |= {name: value for name, value in varied.items() if value is not None}
     words = ["--embedder", str(settings["model"]), "--chunker", own.chunker]
     if own.context_weight:
-        words += ["--late-chunking", "--context-weight", str(own.context_weight)]
+        words += ["--late-chunking", "--context-weight", f"{own.context_weight:.15g}"]
     else:
         words.append("--no-late-chunking")
     for name in _OPTIONS:

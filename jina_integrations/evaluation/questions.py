@@ -126,8 +126,8 @@ class QuestionSet:
             if (kept := tuple(piece for piece in own.evidence if piece.document_id not in gone))
         ]
         note = (
-            f"{len(gone):,} documents could not be embedded; they and "
-            f"{len(self.questions) - len(questions):,} questions about them were left out"
+            f"left out ({len(gone):,}): documents that could not be embedded, and questions that "
+            f"only they answer ({len(self.questions) - len(questions):,})"
         )
         return replace(
             self,

@@ -128,7 +128,7 @@ def _reasons(evaluation: Evaluation, own: Result, best: Result, share: float) ->
     if evaluation.question_set.pseudo:
         yield "These are pseudo-questions, made out of the documents: real ones may rank otherwise."
     if count < _FEW_QUESTIONS:
-        yield (f"{count} questions are few: with other questions the choice may well be another.")
+        yield f"The questions are few ({count}): with others, the choice may well be another."
     left_out = settings_without_option(evaluation.embedder)
     if left_out:
         yield f"`ingest` has no option for {', '.join(left_out)}: use the Python function for that."

@@ -35,7 +35,7 @@ def assemble(
     Raises:
         ReadError: no question is left, or they do not fit the documents.
     """
-    notes = tuple(f"left out: {count:,} {what}" for what, count in left_out.items())
+    notes = tuple(f"left out ({count:,}): {what}" for what, count in left_out.items())
     if made is not None:
         notes = (made, *notes)
     asked = tuple(questions)

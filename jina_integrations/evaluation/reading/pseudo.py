@@ -67,8 +67,8 @@ def make_questions(path: Path, *, count: int, seed: int) -> QuestionSet:
             questions.append(Question(name, candidate.text, (evidence,)))
     kinds = Counter(candidate.kind for own in drawn.values() for candidate in own)
     made = (
-        f"pseudo-questions: {kinds['heading']:,} headings and {kinds['sentence']:,} sentences, "
-        f"removed from the documents (seed {seed})"
+        f"pseudo-questions of headings ({kinds['heading']:,}) and sentences "
+        f"({kinds['sentence']:,}), removed from the documents (seed {seed})"
     )
     name = path.resolve().name
     return assemble(path, remaining, questions, left_out, name=name, made=made)

@@ -164,5 +164,5 @@ def test_a_question_whose_answer_is_the_whole_text(words) -> None:
         assert result.ranks.tolist() == [1]
         assert result.top.tolist() == [[0, *[-1] * 9]]
     reasons = " ".join(recommend(evaluation).reasons)
-    assert "1 questions are few" in reasons
+    assert "questions are few (1)" in reasons
     assert np.isfinite(recommend(evaluation).share)

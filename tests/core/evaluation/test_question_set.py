@@ -64,6 +64,7 @@ def test_documents_go_with_the_questions_that_only_they_answer(question_set: Que
 
     assert [own.id for own in left.documents] == ["keeper", "ferry"]
     assert len(left.questions) == 5
-    assert "3 questions about them" in left.notes[-1]
+    assert "left out (1)" in left.notes[-1]
+    assert "only they answer (3)" in left.notes[-1]
     with pytest.raises(InvalidInputError, match="no question"):
         left.without_documents(["keeper", "ferry"])

@@ -63,11 +63,11 @@ def test_what_is_left_out_is_counted(folder: Path) -> None:
     found = read_questions(folder)
     assert [own.id for own in found.questions] == ["q1"]
     assert found.notes == (
-        "left out: 1 documents without text",
-        "left out: 1 judgements that repeat one before",
-        "left out: 2 judgements of a document that is unknown or without text",
-        "left out: 1 judgements of an unknown query",
-        "left out: 1 queries without a relevant document in the split test",
+        "left out (1): documents without text",
+        "left out (1): judgements that repeat one before",
+        "left out (2): judgements of a document that is unknown or without text",
+        "left out (1): judgements of an unknown query",
+        "left out (1): queries without a relevant document in the split test",
     )
 
 
@@ -91,7 +91,7 @@ def test_the_split_is_the_given_one_else_test_else_the_only_one(folder: Path) ->
         ("q1\td1\t1\n\nq1\td2\t0.5\n", "line 4: must be .* not 'q1"),
         ("q1\t0\td1\t1\n", "line 2: must be"),
         ("q1\td1\t1\nq1\td1\t2\n", "line 3: score 2, and a line before says 1"),
-        ("q1\td1\t0\n", "no question in it can be measured; left out: 2 queries"),
+        ("q1\td1\t0\n", "no question in it can be measured; left out \\(2\\): queries"),
         ("", "no question in it can be measured"),
     ],
 )

@@ -71,10 +71,10 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     )
     assert [own.id for own in found.questions] == ["1"]
     assert found.notes == (
-        "left out: 4 references that are blank or not at start_index to end_index "
+        "left out (4): references that are blank or not at start_index to end_index "
         "(were the corpora's line ends changed?)",
-        "left out: 1 questions without a reference",
-        "left out: 1 questions of which that was every reference",
+        "left out (1): questions without a reference",
+        "left out (1): questions of which that was every reference",
     )
 
 

@@ -54,7 +54,7 @@ def test_blank_lines_hold_nothing_and_still_count(tmp_path: Path) -> None:
 def test_a_repeated_line_is_counted(tmp_path: Path) -> None:
     found = read(tmp_path, TEXT, TEA, TEA)
     assert len(found.questions[0].evidence) == 1
-    assert found.notes == ("left out: 1 lines that repeat one before",)
+    assert found.notes == ("left out (1): lines that repeat one before",)
 
 
 def test_a_document_that_no_line_defines_is_a_file(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_headings_and_sentences_of_a_page(tmp_path: Path) -> None:
     assert [own.id for own in found.questions] == ["heading 1", "sentence 2", "heading 3"]
     assert found.pseudo
     assert found.notes == (
-        "pseudo-questions: 2 headings and 1 sentences, removed from the documents (seed 0)",
+        "pseudo-questions of headings (2) and sentences (1), removed from the documents (seed 0)",
     )
 
 
@@ -230,9 +230,11 @@ def test_files_that_give_no_document_are_noted(tmp_path: Path) -> None:
     for name in ("1.png", "2.png", "3.png", ".4"):
         (tmp_path / name).write_bytes(b"x")
     notes = read_questions(tmp_path).notes
-    assert notes[1].startswith("left out: 1 failed files or records: bad.txt (byte 16 is not valid")
+    assert notes[1].startswith(
+        "left out (1): failed files or records: bad.txt (byte 16 is not valid"
+    )
     assert notes[2] == (
-        "left out: 4 skipped files or records: .4 (hidden), 1.png (unknown type .png), "
+        "left out (4): skipped files or records: .4 (hidden), 1.png (unknown type .png), "
         "2.png (unknown type .png), …"
     )
 

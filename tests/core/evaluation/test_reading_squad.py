@@ -91,15 +91,15 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     assert answers(found) == {"kept": ["alpha"]}
     assert [document.id for document in found.documents] == ["A"]
     assert found.notes == (
-        "left out: 4 answers that are blank or not where answer_start says",
-        "left out: 2 questions without an answer",
-        "left out: 1 questions of which that was every answer",
-        "left out: 1 articles without text",
+        "left out (4): answers that are blank or not where answer_start says",
+        "left out (2): questions without an answer",
+        "left out (1): questions of which that was every answer",
+        "left out (1): articles without text",
     )
 
 
 def test_a_file_without_an_answer_is_refused_with_the_reasons(tmp_path: Path) -> None:
-    reasons = "no question in it can be measured; left out: 1 questions without an answer"
+    reasons = "no question in it can be measured; left out \\(1\\): questions without an answer"
     with pytest.raises(ReadError, match=reasons):
         read(tmp_path, article("A", ("alpha", [qa("1")])))
 

@@ -158,7 +158,7 @@ def test_every_setting_reaches_the_command_or_is_told() -> None:
 
     assert shlex.split(told.command)[5:] == [
         *("--embedder", "a b", "--chunker", "sentence:256", "--late-chunking"),
-        *("--context-weight", "1.0", "--window-tokens", "512", "--overlap-tokens", "128"),
+        *("--context-weight", "1", "--window-tokens", "512", "--overlap-tokens", "128"),
         *("--dimensions", "64", "--dtype", "bfloat16", "--backend", "api"),
         *("--base-url", "http://127.0.0.1:8000/v1", "--tokens-per-minute", "9000", "--truncate"),
     ]
@@ -172,4 +172,4 @@ def test_few_questions_and_pseudo_questions_are_told() -> None:
     told = recommend(evaluation_of({BASE: (values(0.5, 20), 1, 1)}, pseudo=True))
 
     assert any("pseudo-questions" in reason for reason in told.reasons)
-    assert any("20 questions are few" in reason for reason in told.reasons)
+    assert any("questions are few (20)" in reason for reason in told.reasons)
