@@ -25,7 +25,8 @@ OVERSAMPLING: Final = 3
 _RANK_CONSTANT: Final = 60
 """Of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009)."""
 
-_VALUES_AT_ONCE: Final = 1 << 25
+_VALUES_AT_ONCE: Final = 1 << 23
+"""Scores in memory at a time; what orders them takes some 20 bytes each."""
 
 
 class Rankings:

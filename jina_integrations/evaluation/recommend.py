@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -117,7 +117,7 @@ def _reasons(evaluation: Evaluation, own: Result, best: Result, share: float) ->
     if own.configuration != baseline:
         yield f"Its difference to {baseline.name}: {_points(own.differences[measure])}."
     if best is not own:
-        gain = _paired(best, own, measure)
+        (gain,) = _paired([best], own, measure)
         yield (
             f"{best.configuration.name} has the highest mean, {_points(gain)} more: within one "
             "standard error, and dearer to encode and store."
@@ -151,26 +151,28 @@ def _why_not_late(evaluation: Evaluation, measure: str) -> Iterator[str]:
 
 def _what_else(evaluation: Evaluation, own: Result, measure: str) -> Iterator[str]:
     """The best of each other way to search, where it is clearly better."""
-    others = sorted(
-        (one for one in evaluation.results if not is_writable(one.configuration)),
-        key=lambda one: -one.mean(measure),
-    )
-    kinds: set[tuple[str, str, bool]] = set()
-    for one in others:
+    others: dict[object, Result] = {}
+    for one in sorted(evaluation.results, key=lambda one: -one.mean(measure)):
         other = one.configuration
-        kind = (other.retrieval, other.quantization, other.neighbour_weight > 0.0)
-        gain = _paired(one, own, measure)
-        if kind not in kinds and gain.low > 0.0:
+        if not is_writable(other):
+            kind = (other.retrieval, other.quantization, other.neighbour_weight > 0.0)
+            others.setdefault(kind, one)
+    gains = _paired(others.values(), own, measure)
+    for one, gain in zip(others.values(), gains, strict=True):
+        if gain.low > 0.0:
             yield (
-                f"{other.name} is clearly better, by {_points(gain)}; `ingest` does not do that, "
-                "your own code or store would."
+                f"{one.configuration.name} is clearly better, by {_points(gain)}; `ingest` does "
+                "not do that, your own code or store would."
             )
-        kinds.add(kind)
 
 
-def _paired(one: Result, other: Result, measure: str) -> Difference:
-    gains = one.values[measure] - other.values[measure]
-    return difference(gains, resampled_means(gains[:, None])[:, 0])
+def _paired(results: Collection[Result], other: Result, measure: str) -> list[Difference]:
+    """How much better each of the results is than the other."""
+    if not results:
+        return []
+    gains = np.stack([one.values[measure] - other.values[measure] for one in results], axis=1)
+    means = resampled_means(gains)
+    return [difference(gains[:, at], means[:, at]) for at in range(len(results))]
 
 
 def _points(own: Difference) -> str:
