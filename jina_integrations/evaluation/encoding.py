@@ -104,7 +104,7 @@ def encode(
     on the same documents.
 
     Raises:
-        InvalidSettingError: the model has no such dimensions.
+        InvalidSettingError: the model or the embedder has no such dimensions.
         LateChunkingUnsupportedError: the grid has late chunking, and the model does not.
         InvalidInputError: a question cannot be embedded, or none is left.
         JinaIntegrationsError: the model or service failed.
@@ -115,8 +115,14 @@ def encode(
 
 def _check(embedder: Embedder, grid: Grid) -> None:
     for dimensions in grid.dimensions:
-        if dimensions is not None:
-            embedder.card.check_dimensions(dimensions)
+        if dimensions is None:
+            continue
+        embedder.card.check_dimensions(dimensions)
+        if dimensions > embedder.dimensions:
+            raise InvalidSettingError(
+                f"dimensions: the embedder's vectors have {embedder.dimensions} values, so they "
+                f"cannot be cut to {dimensions}: give it no dimensions of its own"
+            )
     if embedder.card.late_chunking is None and any(grid.context_weights):
         raise LateChunkingUnsupportedError(
             f"{embedder.card.id} has no late chunking (it pools the {embedder.card.pooling} "

@@ -165,6 +165,13 @@ def test_what_the_model_cannot_do_is_said_before_anything_is_encoded(
             grid=Grid(dimensions=[4]),
             on_progress=None,
         )
+    with pytest.raises(InvalidSettingError, match="have 16 values, so they cannot be cut to 24"):
+        encode(
+            question_set,
+            embedder=Embedder("words", dimensions=16),
+            grid=Grid(dimensions=[8, 24]),
+            on_progress=None,
+        )
     card = replace(words.card.fget(None), pooling="cls", late_chunking=None)
     monkeypatch.setattr(words, "card", card)
     with pytest.raises(LateChunkingUnsupportedError, match=r"context_weights=\[0.0\]"):
