@@ -23,6 +23,7 @@ SDIST_TOP = {
     "docs",
     "examples",
     "jina_integrations",
+    "mkdocs.yml",
     "pyproject.toml",
     "scripts",
     "tests",
