@@ -17,7 +17,7 @@ from rich.text import Text
 from ..evaluation import Difference, Evaluation, Recommendation, Result, describe_measure
 from .outcome import one_line
 
-__all__ = ["evaluation_row", "evaluation_text"]
+__all__ = ["evaluation_row", "evaluation_text", "points"]
 
 _LEAST_COLUMNS = 60
 _PIPED_COLUMNS = 120

@@ -95,6 +95,23 @@ def test_each_document_is_encoded_once_for_all_chunkers_and_weights(
     )
 
 
+def test_through_the_api_each_chunker_is_an_encoding_of_its_own(
+    question_set: QuestionSet, words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = Grid(chunkers=[SMALL, SentenceChunker(20)])
+    here = encode(question_set, embedder=Embedder("words"), grid=grid, on_progress=None)
+    passes = len(words.calls)
+    monkeypatch.setattr(words, "kind", "api")
+    there = encode(question_set, embedder=Embedder("words"), grid=grid, on_progress=None)
+
+    # The spans of two chunkers overlap, which Jina's API does not take.
+    assert len(words.calls) == passes + passes + 1
+    for encoding, rows in here.vectors.items():
+        np.testing.assert_array_equal(there.vectors[encoding], rows)
+    assert there.tokens == here.tokens
+    assert there.tokens_encoded > here.tokens_encoded
+
+
 def test_the_control_adds_the_chunks_before_and_after(question_set: QuestionSet, words) -> None:
     grid = Grid(chunkers=[SMALL], context_weights=[], neighbour_weights=[0.3])
     encoded = encode(question_set, embedder=Embedder("words"), grid=grid, on_progress=None)
