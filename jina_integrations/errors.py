@@ -22,6 +22,7 @@
     │   ├── ApiConnectionError             no connection, or it broke
     │   │   └── ApiTimeoutError            no whole answer in time
     │   ├── ApiResponseError               an answer that is not what the protocol says
+    │   │   └── WrongDimensionsError       its vectors are longer or shorter than asked for
     │   └── ApiStatusError                 an answer with an error status
     │       ├── RequestRefusedError        400, 404, 413, 422 and the like: what was sent is wrong
     │       ├── AuthenticationError        401: the key is wrong, or revoked
@@ -29,16 +30,26 @@
     │       ├── RateLimitError             429: too many requests or tokens a minute
     │       └── ServerError                408, 409 and 5xx: the service failed; later it may not
     ├── StoreError                         a vector store failed
-    │   ├── StoreUnavailableError          the server does not answer, or refuses the key
+    │   ├── StoreUnavailableError          the server does not answer
     │   ├── StoreLockedError               another process holds the store's folder
     │   ├── StoreCorruptError              the store's files cannot be read
     │   ├── StoreFullError                 no space is left on the store's disk
+    │   ├── StoreAccessDeniedError         the server refuses the key, or the disk the permission
+    │   ├── UnsupportedByStoreError        the store has no such filter, vector kind or operation
     │   ├── CollectionNotFoundError        the collection does not exist, or is not one of ours
-    │   └── FingerprintMismatchError       the collection was written with other settings
+    │   ├── RecipeMismatchError            the collection was filled with other settings
+    │   └── RootConflictError              two folders of one name would replace each other's files
+    ├── TooManyFailuresError               more documents failed than were allowed
+    ├── WorkerError                        a process that embeds has died
     └── ReadError                          a file cannot be turned into documents
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .ingestion.report import IngestReport
 
 __all__ = [
     "ApiConnectionError",
@@ -49,7 +60,6 @@ __all__ = [
     "AuthenticationError",
     "CollectionNotFoundError",
     "EmbeddingError",
-    "FingerprintMismatchError",
     "InvalidImageError",
     "InvalidInputError",
     "InvalidSettingError",
@@ -65,21 +75,33 @@ __all__ = [
     "PermissionDeniedError",
     "RateLimitError",
     "ReadError",
+    "RecipeMismatchError",
     "RequestRefusedError",
+    "RootConflictError",
     "ServerError",
+    "StoreAccessDeniedError",
     "StoreCorruptError",
     "StoreError",
     "StoreFullError",
     "StoreLockedError",
     "StoreUnavailableError",
     "TextTooLongError",
+    "TooManyFailuresError",
+    "UnsupportedByStoreError",
     "UnsupportedModalityError",
     "UnsupportedTaskError",
+    "WrongDimensionsError",
 ]
 
 
 class JinaIntegrationsError(Exception):
-    """Root of every error that this package raises on purpose. Can be copied and pickled."""
+    """Root of every error that this package raises on purpose. Can be copied and pickled.
+
+    Attributes:
+        report: Of an error that ended `Collection.ingest`: what the run had done until then.
+    """
+
+    report: IngestReport | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
@@ -94,17 +116,53 @@ def _rebuild(
     return error
 
 
-class InvalidInputError(JinaIntegrationsError, ValueError):
+class _ArgumentError(JinaIntegrationsError):
+    """An error that knows which argument it is about, and puts its name before the reason.
+
+    So whoever calls for somebody else corrects `argument` and `index`, and the message follows.
+
+    Attributes:
+        reason: What is wrong, without the argument's name.
+        argument: Name of the argument, such as ``"texts"``; None where the reason says all.
+        index: Position of the offending item in the caller's own list, or None where the
+            call took a single item, or no item is to blame.
+        span: Position of the offending span among those of the item; None where it is no span.
+    """
+
+    _separator = " "
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        argument: str | None = None,
+        index: int | None = None,
+        span: int | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.argument = argument
+        self.index = index
+        self.span = span
+
+    def __str__(self) -> str:
+        if self.argument is None:
+            return self.reason
+        item = self.argument if self.index is None else f"{self.argument}[{self.index}]"
+        where = item if self.span is None else f"spans[{self.span}] of {item}"
+        return f"{where}{self._separator}{self.reason}"
+
+
+class InvalidInputError(_ArgumentError, ValueError):
     """An argument is of the wrong type, shape or range.
 
     Attributes:
+        reason: What is wrong, without the argument's name.
+        argument: Name of the argument, such as ``"texts"``; None where the reason says all.
         index: Position of the offending item in the caller's own list, or None where the
             call took a single item.
+        span: Position of the offending span among those of the item; None where it is no span.
     """
-
-    def __init__(self, message: str, *, index: int | None = None) -> None:
-        super().__init__(message)
-        self.index = index
 
 
 class InvalidTextError(InvalidInputError):
@@ -119,8 +177,17 @@ class TextTooLongError(InvalidInputError):
         limit: Tokens that the model takes.
     """
 
-    def __init__(self, message: str, *, tokens: int, limit: int, index: int | None = None) -> None:
-        super().__init__(message, index=index)
+    def __init__(
+        self,
+        reason: str,
+        *,
+        tokens: int,
+        limit: int,
+        argument: str | None = None,
+        index: int | None = None,
+        span: int | None = None,
+    ) -> None:
+        super().__init__(reason, argument=argument, index=index, span=span)
         self.tokens = tokens
         self.limit = limit
 
@@ -169,28 +236,22 @@ class LateChunkingUnsupportedError(ModelError, ValueError):
     """The model does not pool a mean over its tokens, so spans of it mean nothing."""
 
 
-class EmbeddingError(JinaIntegrationsError):
+class EmbeddingError(_ArgumentError):
     """The encoder gave NaN, a zero vector, or a wrong number of rows.
 
     Attributes:
-        index: Position of the first offending text in the caller's list, where known.
+        index: Position of the offending input in the caller's list, where known.
     """
 
-    def __init__(self, message: str, *, index: int | None = None) -> None:
-        super().__init__(message)
-        self.index = index
 
-
-class ApiError(JinaIntegrationsError):
+class ApiError(_ArgumentError):
     """An HTTP API did not give what was asked of it. No message holds a key or a whole text.
 
     Attributes:
         index: Position of the offending input in the caller's list, where one is to blame.
     """
 
-    def __init__(self, message: str, *, index: int | None = None) -> None:
-        super().__init__(message)
-        self.index = index
+    _separator = ": "
 
 
 class MissingKeyError(ApiError, ValueError):
@@ -207,6 +268,10 @@ class ApiTimeoutError(ApiConnectionError):
 
 class ApiResponseError(ApiError):
     """The answer is not what the protocol says: no JSON, wrong counts, NaN."""
+
+
+class WrongDimensionsError(ApiResponseError):
+    """The vectors of an answer are longer or shorter than asked for; asking again is no help."""
 
 
 class ApiStatusError(ApiError):
@@ -261,7 +326,7 @@ class StoreError(JinaIntegrationsError):
 
 
 class StoreUnavailableError(StoreError):
-    """The store's server does not answer, or refuses the key."""
+    """The store's server does not answer, and may later."""
 
 
 class StoreLockedError(StoreError):
@@ -280,8 +345,28 @@ class CollectionNotFoundError(StoreError):
     """The collection does not exist, or was not written by this package."""
 
 
-class FingerprintMismatchError(StoreError):
-    """The collection was written with settings that give other vectors."""
+class StoreAccessDeniedError(StoreError):
+    """The store's server refuses the key, or the disk the permission."""
+
+
+class UnsupportedByStoreError(StoreError, ValueError):
+    """The store has no such filter operator, vector kind or operation; the message names it."""
+
+
+class RecipeMismatchError(StoreError):
+    """The collection was filled with settings that give other vectors; the message names them."""
+
+
+class RootConflictError(StoreError):
+    """A document of this id is stored from another folder, and would be replaced."""
+
+
+class TooManyFailuresError(JinaIntegrationsError):
+    """More documents failed than were allowed; what was embedded is stored."""
+
+
+class WorkerError(JinaIntegrationsError):
+    """A process that embeds has died."""
 
 
 class ReadError(JinaIntegrationsError):

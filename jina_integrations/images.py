@@ -50,7 +50,8 @@ def check_image_list(images: object) -> Sequence[object]:
     """
     if isinstance(images, str | bytes | os.PathLike) or not isinstance(images, Sequence):
         raise InvalidInputError(
-            f"images must be a list, not {type(images).__name__}: wrap a single picture in a list"
+            f"must be a list, not {type(images).__name__}: wrap a single picture in a list",
+            argument="images",
         )
     return images
 
@@ -85,11 +86,9 @@ def _from_file(path: Path, index: int) -> bytes:
         data = path.read_bytes() if readable else b""
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or exc
-        raise InvalidImageError(
-            f"images[{index}]: {str(path)!r:.100}: {reason}", index=index
-        ) from exc
+        raise _bad(f"cannot be read: {str(path)!r:.100}: {reason}", index) from exc
     if not stat.S_ISREG(status.st_mode):
-        raise InvalidImageError(f"images[{index}]: {path} is no file", index=index)
+        raise _bad(f"is no file: {str(path)!r:.100}", index)
     if not readable:
         raise _too_large(status.st_size, index)
     return data
@@ -98,11 +97,11 @@ def _from_file(path: Path, index: int) -> bytes:
 def _from_data_url(url: str, index: int) -> bytes:
     head, comma, body = url.partition(",")
     if not comma or not head.endswith(";base64"):
-        raise InvalidImageError(f"images[{index}]: a data URL must hold base64", index=index)
+        raise _bad("is a data URL, which must hold base64", index)
     try:
         return base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError) as exc:
-        raise InvalidImageError(f"images[{index}]: bad base64: {exc}", index=index) from exc
+        raise _bad(f"is no base64: {exc}", index) from exc
 
 
 def _identify(data: bytes, index: int) -> Image:
@@ -113,38 +112,34 @@ def _identify(data: bytes, index: int) -> Image:
         with pillow.open(io.BytesIO(data)) as picture:
             return Image(data=data, pixels=picture.size)
     except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as exc:
-        raise InvalidImageError(
-            f"images[{index}] ({len(data):,} bytes) is no picture that Pillow can read",
-            index=index,
-        ) from exc
+        raise _bad(f"holds {len(data):,} bytes, no picture that Pillow can read", index) from exc
 
 
 def _encode(source: object, index: int) -> Image:
     pillow = _pillow()
     if not isinstance(source, pillow.Image):
-        raise InvalidImageError(
-            f"images[{index}] must be a path, bytes, a PIL image or a URL, "
-            f"not {type(source).__name__}",
-            index=index,
+        raise _bad(
+            f"must be a path, bytes, a PIL image or a URL, not {type(source).__name__}", index
         )
     encoded = io.BytesIO()
     try:
         cast("PIL.Image.Image", source).save(encoded, format="PNG")
     except (OSError, ValueError, SyntaxError, EOFError, AssertionError) as exc:
         reason = str(exc) or type(exc).__name__  # Pillow asserts that a lazy image is still open
-        raise InvalidImageError(
-            f"images[{index}] cannot be written as PNG ({reason}): is it closed, or of a mode that "
-            "needs .convert('RGB')?",
-            index=index,
+        raise _bad(
+            f"cannot be written as PNG ({reason}): is it closed, or of a mode that needs "
+            ".convert('RGB')?",
+            index,
         ) from exc
     return _identify(encoded.getvalue(), index)
 
 
 def _too_large(size: int, index: int) -> InvalidImageError:
-    return InvalidImageError(
-        f"images[{index}] has {size:,} bytes, more than {MAX_IMAGE_BYTES:,}: scale it down",
-        index=index,
-    )
+    return _bad(f"has {size:,} bytes, more than {MAX_IMAGE_BYTES:,}: scale it down", index)
+
+
+def _bad(reason: str, index: int) -> InvalidImageError:
+    return InvalidImageError(reason, argument="images", index=index)
 
 
 def _pillow() -> ModuleType:

@@ -15,8 +15,8 @@ from typing import Annotated, Literal, TypeAlias
 import numpy as np
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
+from .embedding.vectors import pack_bits, to_signed
 from .types import FloatArray
-from .vectors import pack_bits, to_signed
 
 __all__ = [
     "EmbeddingItem",

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
+import os
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Sequence
-from typing import Any, ClassVar, Literal, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..calls import Call, finish
-from ..cards import ModelCard
+from ..embedding.call import Call
 from ..errors import UnsupportedModalityError
-from ..images import Image
-from ..tokenizer import Tokenizer
+from ..models import ModelCard
+from ..settings import EmbedderSettings
+from ..tokenizers.base import Tokenizer
 from ..types import CharSpan, FloatArray, Task
 
-__all__ = ["Backend"]
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from ..images import Image
+
+__all__ = ["Backend", "finish"]
 
 _Result = TypeVar("_Result")
+
+_THREADS: Final = 64
+"""Async calls of local models at a time; they take turns at the model, so most of them wait."""
 
 
 class Backend(ABC):
@@ -31,12 +41,20 @@ class Backend(ABC):
 
     Vectors come back as float32, one row for each input, in the order asked, pooled, and as long
     as the card says or as short as the settings' ``dimensions``; `Embedder` cuts and normalises.
-    An input that fails is reported with `Call.fail` at `Call.position` of its index, and its row
-    is NaN. Texts and spans were checked before.
+    An input that fails is reported with `Call.fail`, and what its row holds does not matter. Texts
+    and spans were checked before. Each request is counted with `Call.spend` when it begins, and
+    each forward pass or answer with `Call.advance` when it is done.
+
+    Args:
+        settings: What the embedder was asked for.
+        key: The API key that the caller passed; None where there was none.
     """
 
     kind: ClassVar[Literal["api", "local"]]
     """Whether a service or this machine runs the model."""
+
+    def __init__(self, settings: EmbedderSettings, key: SecretStr | None = None) -> None:
+        self.settings = settings
 
     @property
     @abstractmethod
@@ -52,6 +70,11 @@ class Backend(ABC):
     @abstractmethod
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer, for chunkers."""
+
+    @property
+    def tokenizer_identity(self) -> str:
+        """A name of the tokenizer that is equal only where it cuts all texts alike."""
+        return self.tokenizer.identity
 
     @abstractmethod
     async def embed(self, texts: Sequence[str], task: Task, call: Call) -> FloatArray:
@@ -89,12 +112,71 @@ class Backend(ABC):
         )
 
     async def prepare(self, call: Call) -> None:  # noqa: B027  # most have nothing to find out
-        """Find out what `card` tells, where that takes more than reading a file."""
+        """Find out what `card` tells, and refuse settings that do not fit it."""
 
-    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+    def unload(self) -> None:  # noqa: B027  # most hold nothing
+        """Free what the process shares for this model. What is under way is finished."""
+
+    def run(self, work: Coroutine[Any, Any, _Result], call: Call) -> _Result:
         """What the coroutine returns; blocks this thread. One that waits needs another `run`."""
         return finish(work)
 
-    async def arun(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """What the coroutine returns; blocks no event loop."""
-        return await asyncio.to_thread(self.run, work)
+    async def arun(self, work: Coroutine[Any, Any, _Result], call: Call) -> _Result:
+        """What the coroutine returns; blocks no event loop.
+
+        A caller that is cancelled ends the work after the forward pass that runs, and gets away
+        then, so that nothing goes on unseen and its cost is known.
+        """
+        import asyncio
+
+        thread = _executor().submit(self.run, work, call)
+        done = asyncio.wrap_future(thread)
+        try:
+            return await asyncio.shield(done)
+        except asyncio.CancelledError:
+            call.cancel()
+            if thread.cancel():  # no thread has taken it up
+                work.close()
+            else:
+                await asyncio.wait((done,))
+                done.exception()  # or asyncio tells of an error that nobody has looked at
+            raise
+
+
+def finish(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """What a coroutine returns that never waits, run in this thread without an event loop.
+
+    Raises:
+        RuntimeError: it waited.
+    """
+    try:
+        work.send(None)
+    except StopIteration as exc:
+        result: _Result = exc.value
+        return result
+    work.close()
+    raise RuntimeError(f"{work!r} waited, and nothing here can wait for it")
+
+
+_threads: ThreadPoolExecutor | None = None
+_threads_lock = threading.Lock()
+
+
+def _executor() -> ThreadPoolExecutor:
+    """Threads of our own: those of asyncio are few, and the application's."""
+    global _threads  # noqa: PLW0603  # one for each process is the point
+    with _threads_lock:
+        if _threads is None:
+            _threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="jina-local")
+        return _threads
+
+
+def _forget_threads() -> None:
+    # A forked child has none of its parent's threads, and perhaps a lock that never opens.
+    global _threads, _threads_lock  # noqa: PLW0603
+    _threads = None
+    _threads_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)

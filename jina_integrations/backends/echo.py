@@ -3,42 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..calls import Call
-from ..cards import MODEL_CARDS, ModelCard
+from ..embedding.call import Call
 from ..errors import TextTooLongError
-from ..images import Image
-from ..settings import EmbedderSettings
+from ..models import MODEL_CARDS, ModelCard
+from ..tokenizers.words import WordTokenizer
 from ..types import CharSpan, FloatArray, Task
-from ..usage import Usage
 from .base import Backend
 
-__all__ = ["EchoBackend", "EchoTokenizer"]
+if TYPE_CHECKING:
+    from ..images import Image
+
+__all__ = ["EchoBackend"]
 
 _CARD: Final = MODEL_CARDS["echo"]
-_WORD: Final = re.compile(r"\S+")
 _IMAGE_TOKENS: Final = 64
-
-
-class EchoTokenizer:
-    """One token for each run of characters that are no whitespace."""
-
-    overhead = 0
-
-    def count(self, text: str) -> int:
-        """Words of the text."""
-        return len(text.split())
-
-    def offsets(self, text: str) -> NDArray[np.int64]:
-        """Where the words are, shape (words, 2)."""
-        spans = [match.span() for match in _WORD.finditer(text)]
-        return np.array(spans, np.int64).reshape(-1, 2)
 
 
 class EchoBackend(Backend):
@@ -49,9 +32,6 @@ class EchoBackend(Backend):
     """
 
     kind = "local"
-
-    def __init__(self, settings: EmbedderSettings) -> None:
-        self._truncate = settings.truncate
 
     @property
     def card(self) -> ModelCard:
@@ -64,49 +44,54 @@ class EchoBackend(Backend):
         return "echo"
 
     @property
-    def tokenizer(self) -> EchoTokenizer:
+    def tokenizer(self) -> WordTokenizer:
         """Counts words."""
-        return EchoTokenizer()
+        return WordTokenizer()
 
     async def embed(self, texts: Sequence[str], task: Task, call: Call) -> FloatArray:
         """One vector for each text, see `Backend.embed`."""
-        counts = [self._count(text, call.position(index), call) for index, text in enumerate(texts)]
-        call.spend(Usage(tokens=sum(counts), requests=1))
-        return np.stack([_vector(text.encode()) for text in texts])
+        call.spend(requests=1)
+        counts = [self._count(text, index, call) for index, text in enumerate(texts)]
+        vectors = np.stack([_vector(text.encode()) for text in texts])
+        call.advance(sum(counts))
+        return vectors
 
     async def embed_spans(
         self, texts: Sequence[str], spans: Sequence[Sequence[CharSpan]], call: Call
     ) -> list[FloatArray]:
         """Late chunking, see `Backend.embed_spans`."""
-        call.spend(Usage(tokens=sum(map(self.tokenizer.count, texts)), requests=1))
-        return [
+        call.spend(requests=1)
+        vectors = [
             np.array(
                 [
                     _vector(text[start:end].encode()) + 0.1 * _vector(text.encode())
-                    for start, end in own
+                    for start, end in span_list
                 ],
                 np.float32,
             ).reshape(-1, _CARD.dimensions)
-            for text, own in zip(texts, spans, strict=True)
+            for text, span_list in zip(texts, spans, strict=True)
         ]
+        call.advance(sum(map(self.tokenizer.count, texts)))
+        return vectors
 
     async def embed_images(self, images: Sequence[Image], call: Call) -> FloatArray:
         """One vector for each picture's bytes, or URL."""
-        call.spend(Usage(tokens=_IMAGE_TOKENS * len(images), requests=1))
-        return np.stack([_vector(image.data or (image.url or "").encode()) for image in images])
+        call.spend(requests=1)
+        vectors = [_vector(image.data or (image.url or "").encode()) for image in images]
+        call.advance(_IMAGE_TOKENS * len(images))
+        return np.stack(vectors)
 
-    def _count(self, text: str, position: int, call: Call) -> int:
+    def _count(self, text: str, index: int, call: Call) -> int:
         tokens = self.tokenizer.count(text)
         limit = _CARD.max_tokens
-        if tokens > limit and not self._truncate:
+        if tokens > limit and not self.settings.truncate:
             call.fail(
-                position,
+                index,
                 TextTooLongError(
-                    f"texts[{position}] has {tokens} tokens; echo takes {limit}: "
-                    "truncate=True cuts it, or chunk it",
+                    f"has {tokens} tokens; echo takes {limit}: truncate=True cuts it, or chunk it",
+                    argument="texts",
                     tokens=tokens,
                     limit=limit,
-                    index=position,
                 ),
             )
         return min(tokens, limit)

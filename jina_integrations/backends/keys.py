@@ -5,14 +5,35 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from ..errors import MissingKeyError
+from ..errors import InvalidSettingError, MissingKeyError
+from ..settings import EmbedderSettings
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-__all__ = ["environment_key", "find_key"]
+__all__ = ["check_key", "environment_key", "find_key"]
 
 _VARIABLES: Final = ("JINA_API_KEY", "JINAAI_API_KEY")
+
+
+def check_key(key: str | SecretStr | None, settings: EmbedderSettings) -> SecretStr | None:
+    """The key that a caller passed, wrapped so that nothing shows it.
+
+    Raises:
+        InvalidSettingError: it is no str, or the settings run the model here.
+    """
+    if key is None:
+        return None
+    from pydantic import SecretStr
+
+    if settings.backend == "local":
+        raise InvalidSettingError(
+            "api_key is for the API, and backend='local' runs the model here: leave it out, or say "
+            "backend='api'"
+        )
+    if not isinstance(key, str | SecretStr):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidSettingError(f"api_key must be a str or SecretStr, not {type(key).__name__}")
+    return SecretStr(key) if isinstance(key, str) else key
 
 
 def environment_key(variable: str | None = None) -> SecretStr | None:

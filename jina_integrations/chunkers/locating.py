@@ -39,7 +39,7 @@ def locate(
     spans: list[CharSpan] = []
     first, end = 0, 0
     for index, piece in enumerate(pieces):
-        start = _find(text, piece, first, end, overlap_fits) if piece else -1
+        start = _first_start(text, piece, first, end, overlap_fits) if piece else -1
         if start < 0:
             raise InvalidSpanError(
                 f"piece {index}, {piece!r:.60}, is not in the text after character {first}: the "
@@ -52,7 +52,9 @@ def locate(
     return spans
 
 
-def _find(text: str, piece: str, first: int, end: int, overlap_fits: Callable[[str], bool]) -> int:
+def _first_start(
+    text: str, piece: str, first: int, end: int, overlap_fits: Callable[[str], bool]
+) -> int:
     following = _NOT_SPACE.search(text, end)
     latest = following.start() if following else len(text)
     adjacent = start = text.find(piece, first, latest + len(piece))

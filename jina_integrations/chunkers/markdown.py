@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from importlib import metadata
+from typing import ClassVar
 
 import numpy as np
 
-from ..tokenizer import Tokenizer
-from ..types import CharSpan, Scalar
-from ._breaks import Breaks, breaks_from, sentence_levels
-from ._markdown_blocks import Block, markdown_blocks
-from ._packing import pack
-from ._ruler import Positions, TokenRuler
-from ._settings import check_int, has_text
-from .base import Chunker
+from ..errors import MissingExtraError
+from ..tokenizers.base import Tokenizer
+from ..types import CharSpan, Heading, Scalar
+from .breaks import Breaks, breaks_from, sentence_levels
+from .limited import LimitedChunker
+from .markdown_blocks import Block, markdown_blocks, markdown_headings
+from .packing import pack
+from .ruler import Positions, TokenRuler, has_text
 
 __all__ = ["MarkdownChunker"]
 
@@ -28,7 +30,7 @@ _WHOLE = frozenset(
 
 
 @dataclass(frozen=True)
-class MarkdownChunker(Chunker):
+class MarkdownChunker(LimitedChunker):
     """Sections of a Markdown document; blocks such as code, tables and lists whole where they fit.
 
     A chunk never reaches from one section into the next, at any level of heading. A heading stays
@@ -45,34 +47,51 @@ class MarkdownChunker(Chunker):
         InvalidSettingError: a value of the wrong type or range.
     """
 
-    max_tokens: int = 256
+    name: ClassVar[str] = "markdown"
+    version: ClassVar[int] = 1
 
-    def __post_init__(self) -> None:
-        check_int("max_tokens", self.max_tokens, minimum=1)
-
-    def spans(self, text: str, tokenizer: Tokenizer) -> list[CharSpan]:
-        """Half-open character spans of the text, in order; empty for a text of whitespace.
+    def spans_and_headings(
+        self, text: str, tokenizer: Tokenizer
+    ) -> tuple[list[CharSpan], tuple[Heading, ...]]:
+        """`spans`, and the text's headings (not those in lists and quotes), from one parse.
 
         Raises:
             InvalidTextError: a NUL character or a lone surrogate.
             InvalidSettingError: `max_tokens` is too small for the overhead or for a character.
+            MissingExtraError: a library of the extra ``chunkers`` is needed and not installed.
         """
         if not has_text(text):
-            return []
-        ruler = TokenRuler(text, tokenizer, self.max_tokens)
+            return [], ()
         blocks = list(markdown_blocks(text))
-        sections, glued = _outline(ruler, blocks)
-        levels = _levels(text, blocks, glued)
-        starts, ends = ruler.units(0, len(text), sections)
-        return [
-            span
-            for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
-            for span in pack(ruler, levels, start, end)
-        ]
+        ruler = TokenRuler(text, tokenizer, self.max_tokens)
+        return _cut_blocks(ruler, blocks), markdown_headings(blocks)
 
-    def to_dict(self) -> dict[str, Scalar]:
-        """The name and the setting."""
-        return {"chunker": "markdown", "max_tokens": self.max_tokens}
+    @property
+    def algorithm(self) -> dict[str, Scalar]:
+        """The algorithm's number, and the versions of ICU and of markdown-it-py, x.y.
+
+        Raises:
+            MissingExtraError: the extra ``chunkers`` is not installed.
+        """
+        try:
+            major, minor, *_ = metadata.version("markdown-it-py").split(".")
+        except metadata.PackageNotFoundError as exc:
+            raise MissingExtraError("cutting Markdown into chunks", "chunkers") from exc
+        return {**super().algorithm, "markdown-it-py": f"{major}.{minor}"}
+
+    def _cut(self, ruler: TokenRuler) -> list[CharSpan]:
+        return _cut_blocks(ruler, list(markdown_blocks(ruler.text)))
+
+
+def _cut_blocks(ruler: TokenRuler, blocks: list[Block]) -> list[CharSpan]:
+    sections, glued = _outline(ruler, blocks)
+    levels = _levels(ruler.text, blocks, glued)
+    starts, ends = ruler.units(0, len(ruler.text), sections)
+    return [
+        span
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+        for span in pack(ruler, levels, start, end)
+    ]
 
 
 def _outline(ruler: TokenRuler, blocks: list[Block]) -> tuple[Positions, list[CharSpan]]:
@@ -82,7 +101,7 @@ def _outline(ruler: TokenRuler, blocks: list[Block]) -> tuple[Positions, list[Ch
     several headings in a row only the last ones are glued that leave half a chunk for the text.
     """
     top = [block for block in blocks if block.depth == 0]
-    end = Block(len(ruler.text), 0, "end")
+    end = Block(len(ruler.text), len(ruler.text), 0, "end")
     sections: list[int] = []
     glued: list[CharSpan] = []
     leads: list[int] = []

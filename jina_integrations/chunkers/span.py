@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import cast
 
-from ..errors import InvalidSettingError, InvalidSpanError
-from ..tokenizer import Tokenizer
+from ..errors import InvalidSettingError, InvalidSpanError, JinaIntegrationsError
+from ..tokenizers.base import Tokenizer
 from ..types import CharSpan, Scalar
-from ._settings import has_text
 from .base import Chunker
+from .ruler import has_text
 
 __all__ = ["SpanChunker"]
 
@@ -24,7 +24,7 @@ class SpanChunker(Chunker):
 
     Args:
         splitter: Gets the text, returns half-open character spans ``(start, end)`` in any order;
-            they may overlap. Not called for a text of whitespace. Whatever it raises comes through.
+            they may overlap. Not called for a text of whitespace.
         name: What identifies the splitter and its settings, e.g. ``"langchain-recursive-800"``: it
             is part of a document's version, so change it when the splitter changes. Required,
             because a function has no stable identity of its own.
@@ -52,18 +52,13 @@ class SpanChunker(Chunker):
 
         Raises:
             InvalidTextError: a NUL character or a lone surrogate in the text.
-            InvalidSpanError: the callable returned no iterable of spans, a span that is out of
-                range, reversed or whitespace, or left out text that is not whitespace.
+            InvalidSpanError: the callable raised (the error is the cause), returned no iterable of
+                spans, a span that is out of range, reversed or whitespace, or left out text that
+                is not whitespace.
         """
         if not has_text(text):
             return []
-        returned = cast("object", self.splitter(text))
-        if isinstance(returned, str | bytes) or not isinstance(returned, Iterable):
-            raise InvalidSpanError(
-                f"splitter {self.name!r} must return an iterable of (start, end), "
-                f"not {type(returned).__name__}"
-            )
-        items = cast("Iterable[object]", returned)
+        items = self._split(text)
         spans = sorted(self._checked(text, index, item) for index, item in enumerate(items))
         self._check_covered(text, spans)
         return spans
@@ -71,6 +66,27 @@ class SpanChunker(Chunker):
     def to_dict(self) -> dict[str, Scalar]:
         """``"span"`` and the splitter's name."""
         return {"chunker": "span", "name": self.name}
+
+    @property
+    def algorithm(self) -> dict[str, Scalar]:
+        """The number of the trimming and sorting; the splitter is known by its name alone."""
+        return {"version": 1}
+
+    def _split(self, text: str) -> list[object]:
+        try:
+            returned = cast("object", self.splitter(text))
+            if isinstance(returned, str | bytes) or not isinstance(returned, Iterable):
+                raise InvalidSpanError(
+                    f"splitter {self.name!r} must return an iterable of (start, end), "
+                    f"not {type(returned).__name__}"
+                )
+            return list(cast("Iterable[object]", returned))
+        except JinaIntegrationsError:
+            raise
+        except Exception as exc:  # one bad document shall not end a run over many
+            raise InvalidSpanError(
+                f"splitter {self.name!r} raised {type(exc).__name__}: {exc!s:.200}"
+            ) from exc
 
     def _checked(self, text: str, index: int, item: object) -> CharSpan:
         where = f"splitter {self.name!r}, span {index}"

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 from ..errors import InvalidSettingError
-from ..tokenizer import Tokenizer
-from ..types import CharSpan, Scalar
-from ._breaks import breaks_from, common, grapheme_levels
-from ._packing import pack
-from ._ruler import Positions, TokenRuler
-from ._settings import check_int, check_overlap, has_text
-from .base import Chunker
+from ..types import CharSpan
+from .breaks import common, grapheme_levels
+from .limited import LimitedChunker
+from .packing import pack
+from .ruler import Positions, TokenRuler
 
 __all__ = ["TokenChunker"]
 
 
 @dataclass(frozen=True)
-class TokenChunker(Chunker):
+class TokenChunker(LimitedChunker):
     """Consecutive windows of tokens, cut at token boundaries wherever they fall in the language.
 
     Tokens that make up one grapheme cluster (the bytes of an emoji, say) stay together, unless
@@ -35,49 +34,32 @@ class TokenChunker(Chunker):
         InvalidSettingError: a value of the wrong type or range.
     """
 
-    max_tokens: int = 256
+    name: ClassVar[str] = "token"
+    version: ClassVar[int] = 1
+
     _: KW_ONLY
     overlap_tokens: int = 0
 
-    def __post_init__(self) -> None:
-        check_int("max_tokens", self.max_tokens, minimum=1)
-        check_overlap("overlap_tokens", self.overlap_tokens, max_tokens=self.max_tokens)
-
-    def spans(self, text: str, tokenizer: Tokenizer) -> list[CharSpan]:
-        """Half-open character spans of the text, in order; empty for a text of whitespace.
-
-        Raises:
-            InvalidTextError: a NUL character or a lone surrogate.
-            InvalidSettingError: `max_tokens` is too small for the overhead, for a character, or
-                for the overlap beside the overhead.
-        """
-        if not has_text(text):
-            return []
-        ruler = TokenRuler(text, tokenizer, self.max_tokens)
+    def _cut(self, ruler: TokenRuler) -> list[CharSpan]:
         if self.overlap_tokens >= ruler.room:
             raise InvalidSettingError(
                 f"overlap_tokens={self.overlap_tokens} must be smaller than {ruler.room}, which is "
-                f"max_tokens={self.max_tokens} less the {tokenizer.overhead} special and prefix "
-                "tokens of this model"
+                f"max_tokens={self.max_tokens} less the {ruler.tokenizer.overhead} special and "
+                "prefix tokens of this model"
             )
-        graphemes, characters = grapheme_levels(text)
-        between = common(graphemes(0, len(text)), _between_tokens(ruler))
+        graphemes, characters = grapheme_levels(ruler.text)
+
+        def tokens(start: int, end: int) -> Positions:
+            return common(graphemes(start, end), _between_tokens(ruler))
+
         return pack(
             ruler,
-            (breaks_from(between), graphemes, characters),
+            (tokens, graphemes, characters),
             0,
-            len(text),
+            len(ruler.text),
             overlap=self.overlap_tokens,
             overlap_in="tokens",
         )
-
-    def to_dict(self) -> dict[str, Scalar]:
-        """The name and both settings."""
-        return {
-            "chunker": "token",
-            "max_tokens": self.max_tokens,
-            "overlap_tokens": self.overlap_tokens,
-        }
 
 
 def _between_tokens(ruler: TokenRuler) -> Positions:

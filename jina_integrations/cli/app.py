@@ -1,181 +1,109 @@
-"""The commands. Each parses its words, calls the library, prints, and says how it went."""
+"""The commands' names and what each does in a line; a command loads when it is called."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any, Final, NamedTuple, cast
 
 import typer
+from typer.core import TyperGroup
 
-from ..cards import MODEL_CARDS
-from ..chunkers import parse_chunker
-from ..errors import CollectionNotFoundError
-from ..ingestion import ingest, search
-from ..readers import read_documents
-from ..stores import open_store
-from . import output
-from .evaluate import evaluate_command
-from .filters import parse_filters
-from .options import (
-    AsJson,
-    Backend,
-    BaseUrl,
-    BatchTokens,
-    Device,
-    Model,
-    RequestsPerMinute,
-    TokensPerMinute,
-    Truncate,
-    make_embedder,
-)
-from .outcome import SOME_FAILED, reported, say, say_json
-from .progress import progress_bar
-from .serve import serve_command
+from .outcome import REFUSED, note, say
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    help="Documents into a vector store, and answers out of it.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
 
-_STOPPED = "stopped; what is stored is whole, and the same command completes the rest"
-_LOCATION = "qdrant:PATH#COLLECTION, qdrant+http://HOST:PORT/COLLECTION, chroma:…"
+class _Command(NamedTuple):
+    """Where a command is.
+
+    Attributes:
+        module: Of this package.
+        function: Does it.
+        summary: What `--help` says of it.
+    """
+
+    module: str
+    function: str
+    summary: str
+
+
+_COMMANDS: Final = {
+    "ingest": _Command("ingesting", "ingest_command", "Embed files into a collection."),
+    "search": _Command("searching", "search_command", "Find the chunks nearest to a question."),
+    "chunks": _Command("cutting", "chunks_command", "Show how files are cut, and what it costs."),
+    "info": _Command("stored", "info_command", "Show what a collection holds."),
+    "documents": _Command("stored", "documents_command", "List the documents of a collection."),
+    "delete": _Command("stored", "delete_command", "Delete documents from a collection."),
+    "verify": _Command("stored", "verify_command", "Check a collection, and repair it."),
+    "drop": _Command("stored", "drop_command", "Remove a collection with all it holds."),
+    "models": _Command("models", "models_command", "List the models that are known by name."),
+    "eval": _Command("evaluate", "evaluate_command", "Measure which settings find most."),
+    "serve": _Command("serve", "serve_command", "Serve a model by Jina's API."),
+}
+
+_SETTINGS: Final[dict[str, Any]] = {
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": None,
+}
+_CONTEXT: Final = {"help_option_names": ["-h", "--help"]}
+_USAGE_ERROR: Final = cast("type[Exception]", typer.BadParameter.__bases__[0])
+"""click's `UsageError`, which lies elsewhere in each version of typer."""
+
+
+class _Commands(TyperGroup):
+    """Loads a command when it is called, and says in one line what is wrong with a call."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  # types of click
+        """The command, in place of the name and summary that stood for it."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, None if name is None else _load(name), rest
+
+    def main(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401  # as click has it
+        """Run a command; leaves by `SystemExit`."""
+        options["standalone_mode"] = False
+        try:
+            code = super().main(*args, **options)
+        except _USAGE_ERROR as exc:
+            context = getattr(exc, "ctx", None)
+            command = context.command_path if context else "jina-integrations"
+            message = getattr(exc, "format_message", exc.__str__)()
+            note(f"error: {message.removesuffix('.')} (see {command} --help)")
+            sys.exit(REFUSED)
+        sys.exit(code or 0)
+
+
+def _load(name: str) -> Any:  # noqa: ANN401  # a command of click
+    command = _COMMANDS[name]
+    function = getattr(import_module(f".{command.module}", __package__), command.function)
+    alone = typer.Typer(**_SETTINGS)
+    alone.command(name, context_settings=_CONTEXT)(function)
+    return typer.main.get_command(alone)
+
+
+def _stand_in() -> None:
+    """Holds the place of a command."""
+
+
+app = typer.Typer(cls=_Commands, context_settings=_CONTEXT, **_SETTINGS)
+for _name, _command in _COMMANDS.items():
+    app.command(_name, help=_command.summary)(_stand_in)
 
 
 @app.callback(invoke_without_command=True)
 def start(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Documents into a vector store, and answers out of it."""
+    """Embed documents into a vector store, and search them.
+
+    Exit codes: 0 all well, 1 some documents failed or have problems, 2 wrong usage or refused,
+    130 stopped by Ctrl-C, 143 by SIGTERM.
+    """
     if version:
         from .. import __version__
 
         say(__version__)
-        raise typer.Exit
-
-
-@app.command("ingest")
-def ingest_command(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Files and folders.")],
-    into: Annotated[str, typer.Option(metavar="LOCATION", help=_LOCATION)],
-    embedder: Model = "minilm",
-    chunker: Annotated[
-        str,
-        typer.Option(help="sentence:TOKENS[:SENTENCES], token:TOKENS[:TOKENS], markdown:TOKENS."),
-    ] = "sentence:256",
-    late_chunking: Annotated[
-        bool | None,
-        typer.Option(
-            "--late-chunking/--no-late-chunking",
-            help="Encode whole documents; the model's card decides by default.",
-        ),
-    ] = None,
-    context_weight: Annotated[
-        float | None,
-        typer.Option(help="Share of the late-chunking vector, 0 to 1.", show_default=False),
-    ] = None,
-    window_tokens: Annotated[
-        int | None,
-        typer.Option(help="Tokens encoded at once in late chunking.", show_default=False),
-    ] = None,
-    overlap_tokens: Annotated[
-        int | None,
-        typer.Option(help="Tokens that neighbouring windows share.", show_default=False),
-    ] = None,
-    dimensions: Annotated[
-        int | None, typer.Option(help="Cut vectors to this length.", show_default=False)
-    ] = None,
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    device: Device = "auto",
-    truncate: Truncate = False,
-    backend: Backend = "auto",
-    base_url: BaseUrl = None,
-    requests_per_minute: RequestsPerMinute = None,
-    tokens_per_minute: TokensPerMinute = None,
-    batch_tokens: BatchTokens = 2048,
-) -> None:
-    """Embed files into a collection; those that are there unchanged cost nothing.
-
-    Exit codes: 0 all well, 1 some documents failed, 2 wrong usage or refused, 130 stopped.
-    """
-    with reported(stopped=_STOPPED):
-        store = open_store(into)
-        cutter = parse_chunker(chunker)
-        chosen = make_embedder(
-            embedder,
-            {
-                "late_chunking": late_chunking,
-                "context_weight": context_weight,
-                "window_tokens": window_tokens,
-                "overlap_tokens": overlap_tokens,
-                "dimensions": dimensions,
-                "dtype": dtype,
-                "device": device,
-                "truncate": truncate,
-                "batch_tokens": batch_tokens,
-                "backend": backend,
-                "base_url": base_url,
-            },
-            requests_per_minute=requests_per_minute,
-            tokens_per_minute=tokens_per_minute,
-        )
-        documents = read_documents(paths)
-        with store, progress_bar(paths) as draw:
-            report = ingest(
-                documents, embedder=chosen, chunker=cutter, store=store, on_progress=draw
-            )
-        output.note_trouble(report)
-        say(output.summary(report))
-    if report.failures:
-        sys.exit(SOME_FAILED)
-
-
-@app.command("search")
-def search_command(
-    question: Annotated[str, typer.Argument(help="What to look for.")],
-    location: Annotated[str, typer.Option("--from", metavar="LOCATION", help=_LOCATION)],
-    k: Annotated[int, typer.Option("-k", min=1, help="Hits at most.")] = 5,
-    filters: Annotated[
-        list[str] | None,
-        typer.Option("--filter", metavar="KEY=VALUE", help="Metadata that hits must have."),
-    ] = None,
-    base_url: BaseUrl = None,
-    as_json: AsJson = False,
-) -> None:
-    """Print the chunks nearest to a question, by the embedder that filled the collection."""
-    with reported():
-        conditions = parse_filters(filters or [])
-        with open_store(location) as store:
-            hits = search(question, store=store, k=k, filters=conditions or None, base_url=base_url)
-        say_json(output.hit_rows(hits)) if as_json else say(output.search_lines(hits))
-
-
-app.command("eval")(evaluate_command)
-app.command("serve")(serve_command)
-
-
-@app.command("models")
-def models_command(as_json: AsJson = False) -> None:
-    """List the models that are known by name."""
-    cards = MODEL_CARDS.values()
-    say_json(output.card_rows(cards)) if as_json else say(output.models_table(cards))
-
-
-@app.command("info")
-def info_command(
-    location: Annotated[str, typer.Argument(metavar="LOCATION", help=_LOCATION)],
-    as_json: AsJson = False,
-) -> None:
-    """Tell what a collection holds, and how it was embedded."""
-    with reported():
-        with open_store(location) as store:
-            info = store.read_info()
-            if info is None:
-                raise CollectionNotFoundError(f"{location}: there is no such collection yet")
-            counts = store.counts()
-        row = output.info_row(location, info, counts)
-        say_json(row) if as_json else say(output.info_lines(row))
+    elif context.invoked_subcommand is None:
+        say(context.get_help())

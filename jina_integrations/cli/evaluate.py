@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Annotated, cast, get_args
 
 import typer
 
-from ..chunkers import parse_chunker
+from ..chunkers.registry import parse_chunker
 from ..errors import InvalidSettingError
 from ..evaluation import Grid, evaluate, read_questions, recommend, render_html
 from ..evaluation.grid import Quantization, Retrieval, Window
 from ..evaluation.reading import Form
 from ..settings import DType
-from .options import (
-    AsJson,
-    Backend,
-    BaseUrl,
-    BatchTokens,
-    Device,
-    Model,
-    RequestsPerMinute,
-    TokensPerMinute,
-    Truncate,
-    make_embedder,
-)
+from .addresses import JsonOption
+from .options import embedder_options, make_embedder
 from .outcome import SOME_FAILED, note, reported, say, say_json
 from .output_file import output_file
 from .progress import evaluation_bar
@@ -36,6 +27,16 @@ _PSEUDO_QUESTIONS = 300
 """Made of a folder of documents unless told otherwise."""
 
 
+@embedder_options(
+    leave_out=(  # what the grid varies
+        "late_chunking",
+        "context_weight",
+        "window_tokens",
+        "overlap_tokens",
+        "dimensions",
+        "dtype",
+    )
+)
 def evaluate_command(
     path: Annotated[
         str,
@@ -45,7 +46,7 @@ def evaluate_command(
             "chunking_evaluation; or documents, out of which pseudo-questions are made.",
         ),
     ],
-    embedder: Model = "minilm",
+    settings: Mapping[str, object],
     chunkers: Annotated[
         str, typer.Option(metavar="LIST", help="As --chunker of `ingest`, with commas between.")
     ] = "sentence:256",
@@ -54,10 +55,12 @@ def evaluate_command(
     ] = "0,0.25,0.5,1",
     neighbour_weights: Annotated[
         str,
-        typer.Option(metavar="LIST", help="Of the control: plus so much of both neighbours; none."),
+        typer.Option(
+            metavar="LIST", help="For the control: weight of both neighbouring chunks, or none."
+        ),
     ] = "0.3",
     windows: Annotated[
-        str, typer.Option(metavar="LIST", help="Of late chunking: TOKENS/OVERLAP, or auto.")
+        str, typer.Option(metavar="LIST", help="Windows of late chunking: TOKENS/OVERLAP, or auto.")
     ] = "auto",
     dimensions: Annotated[
         str, typer.Option(metavar="LIST", help="Lengths of vectors, or full.")
@@ -65,6 +68,9 @@ def evaluate_command(
     dtypes: Annotated[
         str, typer.Option(metavar="LIST", help="auto, float32, bfloat16 or float16.")
     ] = "auto",
+    heading_contexts: Annotated[
+        str, typer.Option(metavar="LIST", help="on embeds title and headings with each chunk.")
+    ] = "off",
     quantizations: Annotated[
         str, typer.Option(metavar="LIST", help="none, int8, binary or binary-rescored.")
     ] = "none",
@@ -83,19 +89,19 @@ def evaluate_command(
         int | None,
         typer.Option(
             min=1,
-            help="So many, drawn at random.",
+            help="Draw this many questions at random.",
             show_default=f"all; {_PSEUDO_QUESTIONS} pseudo-questions",
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of that drawing.", show_default="0")
+        int | None, typer.Option(min=0, help="Seed for drawing the questions.", show_default="0")
     ] = None,
     form: Annotated[
         str | None,
         typer.Option(help=f"One of {', '.join(get_args(Form))}.", show_default="by what is there"),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Of the qrels of BEIR.", show_default="test")
+        str | None, typer.Option(help="Which qrels of BEIR to use.", show_default="test")
     ] = None,
     recommended: Annotated[
         bool, typer.Option("--recommend", help="Print the command to use, and how sure that is.")
@@ -103,20 +109,15 @@ def evaluate_command(
     html: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write a report with plots.")
     ] = None,
-    as_json: AsJson = False,
-    device: Device = "auto",
-    truncate: Truncate = False,
-    backend: Backend = "auto",
-    base_url: BaseUrl = None,
-    requests_per_minute: RequestsPerMinute = None,
-    tokens_per_minute: TokensPerMinute = None,
-    batch_tokens: BatchTokens = 2048,
+    as_json: JsonOption = False,
 ) -> None:
-    """Measure on your own text which configuration finds the most, late chunking among them.
+    """Measure which settings find most.
 
-    Every combination of the lists is measured, and compared to isolated chunks of the same size.
+    On your own text, with every combination of the lists (late chunking among them), compared to
+    isolated chunks of the same size.
 
-    Exit codes: 0 all well, 1 some documents failed, 2 wrong usage or refused, 130 stopped.
+    Exit codes: 0 all well, 1 some documents failed, 2 wrong usage or refused, 130 stopped by
+    Ctrl-C.
     """
     with reported(stopped="stopped; nothing was written"), output_file(html) as write_html:
         grid = parse_grid(
@@ -126,21 +127,11 @@ def evaluate_command(
             windows=windows,
             dimensions=dimensions,
             dtypes=dtypes,
+            heading_contexts=heading_contexts,
             quantizations=quantizations,
             retrievals=retrievals,
         )
-        chosen = make_embedder(
-            embedder,
-            {
-                "device": device,
-                "truncate": truncate,
-                "batch_tokens": batch_tokens,
-                "backend": backend,
-                "base_url": base_url,
-            },
-            requests_per_minute=requests_per_minute,
-            tokens_per_minute=tokens_per_minute,
-        )
+        chosen = make_embedder(settings)
         question_set = read_questions(
             path,
             form=_form(form),
@@ -178,6 +169,7 @@ def parse_grid(
     windows: str,
     dimensions: str,
     dtypes: str,
+    heading_contexts: str,
     quantizations: str,
     retrievals: str,
 ) -> Grid:
@@ -197,6 +189,7 @@ def parse_grid(
         ],
         # The embedder's own is auto. Grid checks that the words are among its choices.
         dtypes=[None if word == "auto" else cast("DType", word) for word in _words(dtypes)],
+        heading_contexts=[_switch("--heading-contexts", word) for word in _words(heading_contexts)],
         quantizations=cast("list[Quantization]", _words(quantizations)),
         retrievals=cast("list[Retrieval]", _words(retrievals)),
     )
@@ -221,6 +214,12 @@ def _count(option: str, word: str, expected: str) -> int:
     if not (word.isascii() and word.isdigit()):
         raise InvalidSettingError(f"{option}: {word!r:.80} is not {expected}")
     return int(word)
+
+
+def _switch(option: str, word: str) -> bool:
+    if word not in ("off", "on"):
+        raise InvalidSettingError(f"{option}: {word!r:.80} is neither off nor on")
+    return word == "on"
 
 
 def _window(word: str) -> Window:

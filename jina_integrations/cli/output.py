@@ -1,158 +1,103 @@
-"""What the commands print: for people, and as JSON for programs."""
+"""How commands lay out what they print for people."""
 
 from __future__ import annotations
 
 import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from typing import Final
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
-from ..cards import ModelCard
-from ..ingestion import IngestReport
-from ..stores import CollectionInfo, StoreCounts
-from ..types import Hit
-from .outcome import note, one_line
+from .outcome import one_line
 
-__all__ = [
-    "card_rows",
-    "hit_rows",
-    "info_lines",
-    "info_row",
-    "models_table",
-    "note_trouble",
-    "search_lines",
-    "summary",
-]
+__all__ = ["console", "fields_table", "rendered", "rows_table", "width", "wrapped"]
 
-_MOST_SKIPPED_LISTED = 5
-_SNIPPET_LINES = 3
+_PIPED_COLUMNS: Final = 120
+_MIN_COLUMNS: Final = 60
 
 
-def note_trouble(report: IngestReport) -> None:
-    """List on stderr what failed, and what was skipped."""
-    for failure in report.failures:
-        note(f"failed: {failure.document_id}: {failure.error}")
-    skipped = report.skipped
-    for file in skipped[:_MOST_SKIPPED_LISTED]:
-        note(f"skipped: {file.path}: {file.reason}")
-    if len(skipped) > _MOST_SKIPPED_LISTED:
-        note(f"skipped: {len(skipped) - _MOST_SKIPPED_LISTED:,} more")
+def width() -> int:
+    """Columns of the terminal; elsewhere a fixed number, so that pipes get the same each time."""
+    terminal = sys.stdout.isatty()
+    columns = shutil.get_terminal_size().columns if terminal else _PIPED_COLUMNS
+    return max(columns, _MIN_COLUMNS)
 
 
-def summary(report: IngestReport) -> str:
-    """The run in one line."""
-    parts = [
-        f"{report.documents_embedded:,} documents embedded "
-        f"({report.chunks_written:,} chunks, {report.tokens:,} tokens)",
-        f"{report.documents_unchanged:,} unchanged",
-        f"{len(report.failures):,} failed",
-        f"{len(report.skipped):,} skipped",
-    ]
-    if report.chunks_dropped:
-        parts.append(f"{report.chunks_dropped:,} old chunks dropped")
-    rate = report.tokens / report.seconds if report.seconds else 0.0
-    return f"{', '.join(parts)}; {report.seconds:.1f} s, {rate:,.0f} tokens/s"
+def console() -> Console:
+    """As wide as the terminal, and with its colours; elsewhere without any."""
+    terminal = sys.stdout.isatty()
+    return Console(
+        width=width(),
+        force_terminal=terminal,
+        color_system="auto" if terminal else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
 
 
-def hit_rows(hits: Iterable[Hit]) -> list[dict[str, object]]:
-    """Hits as JSON values, best first."""
-    return [
-        {
-            "rank": rank,
-            "score": hit.score,
-            "document_id": hit.chunk.document_id,
-            "index": hit.chunk.index,
-            "start": hit.chunk.start,
-            "end": hit.chunk.end,
-            "text": hit.chunk.text,
-            "metadata": dict(hit.chunk.metadata),
-        }
-        for rank, hit in enumerate(hits, start=1)
-    ]
-
-
-def search_lines(hits: Sequence[Hit]) -> str:
-    """Rank, score, document and character range of each hit, and the beginning of its text."""
-    if not hits:
-        return "no hits"
-    width = _SNIPPET_LINES * (shutil.get_terminal_size().columns - 4)
-    lines: list[str] = []
-    for rank, hit in enumerate(hits, start=1):
-        chunk, text = hit.chunk, one_line(hit.chunk.text)
-        shown = text if len(text) <= width else f"{text[: width - 1].rstrip()}…"
-        where = f"{one_line(chunk.document_id)} {chunk.start}-{chunk.end}"
-        lines += [f"{rank}. {hit.score:.3f}  {where}", f"    {shown}"]
-    return "\n".join(lines)
-
-
-def card_rows(cards: Iterable[ModelCard]) -> list[dict[str, object]]:
-    """What `models` tells of each model, as JSON values."""
-    return [
-        {
-            "id": card.id,
-            "repository": card.repository,
-            "dimensions": card.dimensions,
-            "min_dimensions": card.min_dimensions,
-            "context_tokens": card.context_tokens,
-            "max_tokens": card.max_tokens,
-            "tasks": list(card.tasks),
-            "pooling": card.pooling,
-            "late_chunking": _late_chunking(card),
-            "licence": card.licence,
-            "commercial": card.commercial,
-            "modalities": list(card.modalities),
-        }
-        for card in cards
-    ]
-
-
-def _late_chunking(card: ModelCard) -> str:
-    if card.late_chunking is None:
-        return "no"
-    return "on" if card.late_chunking.enabled else "off"
-
-
-def models_table(cards: Iterable[ModelCard]) -> str:
-    """One row for each model."""
-    table = Table("model", box=None, pad_edge=False)
-    for name in ("dimensions", "context"):
-        table.add_column(name, justify="right")
-    table.add_column("late chunking")
-    table.add_column("licence")
-    for card in cards:
-        shortest = f"{card.min_dimensions}-" if card.min_dimensions else ""
-        table.add_row(
-            card.id,
-            f"{shortest}{card.dimensions}",
-            f"{card.context_tokens}",
-            _late_chunking(card),
-            card.licence if card.commercial else f"{card.licence} (non-commercial)",
-        )
-    console = Console(width=100)
-    with console.capture() as captured:
-        console.print(table)
+def rendered(*items: RenderableType) -> str:
+    """What `console` prints, as text."""
+    target = console()
+    with target.capture() as captured:
+        for item in items:
+            target.print(item)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
-def info_row(location: str, info: CollectionInfo, counts: StoreCounts) -> dict[str, object]:
-    """What a collection holds and how it was embedded, as JSON values."""
-    return {
-        "collection": location,
-        "documents": counts.documents,
-        "chunks": counts.chunks,
-        "dimensions": info.dimensions,
-        "fingerprint": info.fingerprint,
-        "embedder": dict(info.embedder),
-    }
+def rows_table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    numbers: Sequence[str] = (),
+    on_one_line: Mapping[str, int] | None = None,
+) -> Table:
+    """A table without lines; long text goes on below itself.
+
+    Args:
+        headings: Of the columns.
+        rows: Cells, as many as there are headings. Ints get commas between their thousands.
+        numbers: Headings of columns that end, and do not begin, below each other.
+        on_one_line: Headings of columns whose cells are cut where they do not fit, with the share
+            of the remaining width that each gets.
+    """
+    shares = on_one_line or {}
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=bool(shares))
+    for heading in headings:
+        table.add_column(
+            heading,
+            justify="right" if heading in numbers else "left",
+            no_wrap=heading in (*numbers, *shares),
+            overflow="ellipsis" if heading in shares else "fold",
+            ratio=shares.get(heading),
+        )
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    return table
 
 
-def info_lines(row: Mapping[str, object]) -> str:
-    """An `info_row` for people; a setting that is not shown has the default of the model."""
-    settings = cast("Mapping[str, object]", row["embedder"])
-    flat = {**{name: value for name, value in row.items() if name != "embedder"}, **settings}
-    flat["dimensions"] = row["dimensions"]
-    shown = {name: value for name, value in flat.items() if value is not None}
-    width = max(map(len, shown))
-    return "\n".join(f"{name:<{width}}  {one_line(str(value))}" for name, value in shown.items())
+def fields_table(fields: Iterable[tuple[str, object]]) -> Table:
+    """Names and values, one pair a line."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for name, value in fields:
+        table.add_row(name, _cell(value))
+    return table
+
+
+def _cell(value: object) -> Text:
+    number = isinstance(value, int) and not isinstance(value, bool)
+    return Text(f"{value:,}" if number else one_line(str(value)))
+
+
+def wrapped(text: str, *, indent: int) -> list[str]:
+    """The text in lines that are indented and no longer than the terminal is wide."""
+    margin = " " * indent
+    return textwrap.wrap(
+        one_line(text), width(), initial_indent=margin, subsequent_indent=margin
+    ) or [margin]

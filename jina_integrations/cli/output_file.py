@@ -29,23 +29,39 @@ def output_file(path: str | None) -> Generator[Callable[[str], None] | None]:
     if path is None:
         yield None
         return
-    target = Path(path).expanduser().resolve()
-    if target.exists() and not target.is_file():
-        raise InvalidInputError(f"{path} is no file that can be written")
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    target, part = _checked(path)
 
     def write(text: str) -> None:
         try:
             part.write_text(text, encoding="utf-8")
             part.replace(target)
         except OSError as exc:
-            raise InvalidInputError(f"{path} cannot be written: {exc.strerror}") from exc
+            raise _unwritable(path, exc) from exc
 
-    try:
-        part.touch()
-    except OSError as exc:
-        raise InvalidInputError(f"{path} cannot be written: {exc.strerror}") from exc
     try:
         yield write
     finally:
         part.unlink(missing_ok=True)
+
+
+def _checked(path: str) -> tuple[Path, Path]:
+    """The file, and the new one beside it, which is made."""
+    # Not Path.expanduser and Path.exists: these raise for unknown users and for long names.
+    expanded = os.path.expanduser(path)  # noqa: PTH111
+    try:
+        target = Path(expanded).resolve()
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        if os.path.exists(target) and not os.path.isfile(target):  # noqa: PTH110, PTH113
+            raise InvalidInputError(f"{path} cannot be written: it is no ordinary file")
+        part.touch()
+    except OSError as exc:
+        raise _unwritable(path, exc) from exc
+    except (RuntimeError, ValueError) as exc:  # a loop of links; a NUL or a path without a name
+        if isinstance(exc, InvalidInputError):
+            raise
+        raise InvalidInputError(f"{path!r:.200} cannot be written: {exc}") from exc
+    return target, part
+
+
+def _unwritable(path: str, exc: OSError) -> InvalidInputError:
+    return InvalidInputError(f"{path:.200} cannot be written: {exc.strerror}")

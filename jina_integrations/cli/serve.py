@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..settings import EmbedderSettings
+from .options import embedder_options, make_settings
 from .outcome import reported, say
 
 if TYPE_CHECKING:
@@ -17,12 +18,15 @@ __all__ = ["serve_command"]
 _MEBIBYTE = 2**20
 
 
+@embedder_options(
+    only=("model", "revision", "dtype", "device", "context_weight", "batch_tokens"),
+)
 def serve_command(
-    embedder: Annotated[
-        str, typer.Option(metavar="MODEL", help="A name of `models`, a hub id, a folder, or echo.")
-    ] = "minilm",
+    settings: Mapping[str, object],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 8000,
     api_key: Annotated[
         str | None,
         typer.Option(
@@ -38,20 +42,15 @@ def serve_command(
         list[str] | None,
         typer.Option(metavar="NAME", help="Another name that requests may use; repeatable."),
     ] = None,
-    default_task: Annotated[str, typer.Option(help="Of requests that name none.")] = "passage",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, or a torch device such as cuda:1.")] = "auto",
-    context_weight: Annotated[
-        float | None,
-        typer.Option(help="Share of the late-chunking vector, 0 to 1.", show_default=False),
-    ] = None,
-    batch_tokens: Annotated[int, typer.Option(help="Tokens of one forward pass.")] = 2048,
+    default_task: Annotated[
+        str, typer.Option(help="Task for requests that name none.")
+    ] = "passage",
     max_inputs: Annotated[int, typer.Option(help="Inputs of one request, up to 2048.")] = 512,
     queue_tokens: Annotated[
         int, typer.Option(help="Tokens that may wait; beyond them, 503.")
     ] = 1_000_000,
     request_timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="From a request to its answer.")
+        float, typer.Option(metavar="SECONDS", help="Time limit for a request, waiting included.")
     ] = 120.0,
     max_body_mb: Annotated[int, typer.Option(min=1, help="Size of one request in MiB.")] = 32,
     rate_limit: Annotated[
@@ -67,25 +66,17 @@ def serve_command(
         typer.Option(metavar="HOST", help="Fetch pictures from this host; repeatable."),
     ] = None,
 ) -> None:
-    """Serve a model of this machine by Jina's API, POST /v1/embeddings.
+    """Serve a model by Jina's API.
 
-    Exit codes: 0 stopped by SIGTERM, 2 wrong usage or refused, 130 stopped with Ctrl-C.
+    Clients send POST /v1/embeddings.
+
+    Exit codes: 0 stopped by SIGTERM, 2 wrong usage or refused, 130 stopped by Ctrl-C.
     """
     with reported():
         from ..server import RateLimit, ServerSettings, serve
 
-        chosen = EmbedderSettings.from_dict(
-            {
-                "model": embedder,
-                "backend": "local",
-                "dtype": dtype,
-                "device": device,
-                "context_weight": context_weight,
-                "batch_tokens": batch_tokens,
-            }
-        )
-        settings = ServerSettings(
-            embedder=chosen,
+        server = ServerSettings(
+            embedder=make_settings(settings, backend="local"),
             host=host,
             port=port,
             api_key=_secret(api_key),
@@ -99,7 +90,7 @@ def serve_command(
             rate_limit=None if rate_limit is None else RateLimit.parse(rate_limit),
             image_hosts=frozenset(allow_image_urls or ()),
         )
-        serve(settings, lambda url: say(f"{embedder} is served at {url}"))
+        serve(server, lambda url: say(f"{settings['model']} is served at {url}"))
 
 
 def _secret(key: str | None) -> SecretStr | None:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 import textwrap
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import Final, Literal
 
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
 from ..evaluation import Difference, Evaluation, Recommendation, Result, describe_measure
-from .outcome import one_line
+from .outcome import counted, one_line
+from .output import console
 
 __all__ = ["evaluation_row", "evaluation_text", "points"]
 
-_LEAST_COLUMNS = 60
-_PIPED_COLUMNS = 120
 _NAME_COLUMNS = 20
 _GAP = 2
 _JUSTIFY: Final[tuple[Literal["left", "right"], ...]] = ("left", "right", "right")
@@ -57,72 +53,59 @@ def evaluation_text(evaluation: Evaluation, recommendation: Recommendation | Non
 
     As wide as the terminal, and with its colours; elsewhere 120 columns and none.
     """
-    console = _console()
-    table, shown = _table(evaluation, console.width)
+    target = console()
+    table, shown = _table(evaluation, target.width)
     left_out = [name for name in evaluation.measures if name not in shown]
-    with console.capture() as captured:
+    with target.capture() as captured:
         for line in _measured_on(evaluation):
-            console.print(line)
-        console.print()
-        console.print(table)
-        console.print()
+            target.print(line)
+        target.print()
+        target.print(table)
+        target.print()
         for name in shown:
-            console.print(Text(f"{name}: {describe_measure(name)}"))
+            target.print(Text(f"{name}: {describe_measure(name)}"))
         if left_out:
             also = ", ".join(left_out)
-            console.print(Text(f"Also measured, for wider terminals and in --json: {also}."))
-        console.print(Text("\n".join(_INTERVALS)))
+            target.print(Text(f"Also measured, for wider terminals and in --json: {also}."))
+        target.print(Text("\n".join(_INTERVALS)))
         if recommendation is not None:
-            console.print()
+            target.print()
             name = one_line(recommendation.configuration.name)
-            console.print(Text(f"Recommended: {name}", style="bold"))
-            console.print(f"  {one_line(recommendation.command)}", soft_wrap=True)
+            target.print(Text(f"Recommended: {name}", style="bold"))
+            target.print(f"  {one_line(recommendation.command)}", soft_wrap=True)
             for reason in recommendation.reasons:
                 item = f"- {one_line(reason)}"
-                console.print(textwrap.fill(item, console.width, subsequent_indent="  "))
+                target.print(textwrap.fill(item, target.width, subsequent_indent="  "))
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
-def _console() -> Console:
-    terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if terminal else _PIPED_COLUMNS
-    return Console(
-        width=max(width, _LEAST_COLUMNS),
-        force_terminal=terminal,
-        color_system="auto" if terminal else None,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
-
-
 def _measured_on(evaluation: Evaluation) -> Iterator[Text]:
-    own = evaluation.question_set
-    documents = _counted(len(own.documents), "document")
-    kind = "PSEUDO-QUESTION" if own.pseudo else "question"
-    questions = _counted(len(own.questions), kind)
-    yield Text(f"{one_line(own.name)}: {questions} on {documents}", style="bold")
-    if own.pseudo:
+    question_set = evaluation.question_set
+    documents = counted(len(question_set.documents), "document")
+    kind = "PSEUDO-QUESTION" if question_set.pseudo else "question"
+    questions = counted(len(question_set.questions), kind)
+    yield Text(f"{one_line(question_set.name)}: {questions} on {documents}", style="bold")
+    if question_set.pseudo:
         yield Text(
             "Pseudo-questions are made out of the documents: they compare configurations, and do "
             "not tell how well real questions are answered.",
             style="yellow",
         )
-    for line in own.notes:
+    for line in question_set.notes:
         yield Text(f"Note: {one_line(line)}.".replace("..", "."))
     model = one_line(str(evaluation.embedder["model"]))
     yield Text(
-        f"{_counted(len(evaluation.results), 'configuration')} of {model}, "
-        f"{_counted(evaluation.tokens, 'token')} encoded in {evaluation.seconds:,.1f} s"
+        f"{counted(len(evaluation.results), 'configuration')} of {model}, "
+        f"{counted(evaluation.tokens, 'token')} encoded in {evaluation.seconds:,.1f} s"
     )
 
 
 def _table(evaluation: Evaluation, columns: int) -> tuple[Table, list[str]]:
     """The table, and the measures in it: the chosen one first, and as many others as fit."""
     results, chosen = evaluation.results, evaluation.measure
-    differences = [_difference(own, chosen) for own in results]
-    tokens = [f"{own.tokens:,}" for own in results]
-    sizes = [decimal(own.vector_bytes) for own in results]
+    differences = [_difference(result, chosen) for result in results]
+    tokens = [f"{result.tokens:,}" for result in results]
+    sizes = [decimal(result.vector_bytes) for result in results]
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
     table.add_column("configuration", overflow="fold", min_width=_NAME_COLUMNS)
     taken = _NAME_COLUMNS
@@ -142,17 +125,17 @@ def _table(evaluation: Evaluation, columns: int) -> tuple[Table, list[str]]:
     for (heading, _), justify in zip(fixed, _JUSTIFY, strict=True):
         table.add_column(heading, justify=justify, no_wrap=True)
     chunker = ""
-    for own, difference, encoded, size in zip(results, differences, tokens, sizes, strict=True):
-        configuration = own.configuration
+    for result, difference, encoded, size in zip(results, differences, tokens, sizes, strict=True):
+        configuration = result.configuration
         if configuration.chunker != chunker:
             chunker = configuration.chunker
             if table.row_count:
                 table.add_row()
-            title = f"{one_line(chunker)}, {_counted(own.chunks, 'chunk')}"
+            title = f"{one_line(chunker)}, {counted(result.chunks, 'chunk')}"
             table.add_row(Text(title, style="bold"))
         table.add_row(
             Text(" ".join((configuration.method, *configuration.options))),
-            *(Text(f"{100 * own.mean(name):.1f}") for name in measures),
+            *(Text(f"{100 * result.mean(name):.1f}") for name in measures),
             difference,
             encoded,
             size,
@@ -165,10 +148,10 @@ def _heading(measure: str) -> str:
     return measure.replace("@", "\n@")
 
 
-def _difference(own: Result, measure: str) -> Text:
-    if own.configuration == own.configuration.baseline:
+def _difference(result: Result, measure: str) -> Text:
+    if result.configuration == result.configuration.baseline:
         return Text("baseline", style="dim")
-    difference = own.differences[measure]
+    difference = result.differences[measure]
     style = ("green" if difference.mean > 0 else "red") if difference.clear else ""
     mark = " *" if difference.clear else ""
     return Text(f"{points(difference)}{mark}", style=style)
@@ -178,9 +161,3 @@ def points(difference: Difference) -> str:
     """In points of 100, e.g. ``"+1.2 [+0.3, +2.1]"``."""
     low, mean, high = (100 * x for x in (difference.low, difference.mean, difference.high))
     return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
-
-
-def _counted(count: int, noun: str) -> str:
-    """``"1 chunk"``, ``"1,200 chunks"``."""
-    plural = "" if count == 1 else "S" if noun.isupper() else "s"
-    return f"{count:,} {noun}{plural}"

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
-from ..embedder import Embedder
+from ..embedding.embedder import Embedder
 from ..errors import (
     InvalidInputError,
     InvalidSettingError,
     JinaIntegrationsError,
     LateChunkingUnsupportedError,
 )
-from ..ingestion import DocumentFailure
 from ..ingestion.batching import document_batches
-from ..ingestion.embedding import ChunkedDocument, chunk_document, embed_documents
-from ..ingestion.isolation import is_of_input
+from ..ingestion.report import DocumentFailure
+from ..ingestion.request import make_request
+from ..ingestion.stages import ChunkedDocument, Job, chunk_document, embed
+from ..inputs import check_text
 from ..settings import DType
-from ..texts import check_text
-from ..types import Chunk, FloatArray
+from ..types import Chunk, FloatArray, Record
 from .grid import Configuration, Grid, Window
 from .questions import QuestionSet
 
@@ -49,12 +50,22 @@ class EvaluationProgress:
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """One pass over all documents: the chunks of one chunker, or late chunking with one window."""
+    """One pass over all documents, cut by one chunker.
+
+    Attributes:
+        chunker: Its name.
+        dtype: See `Configuration`.
+        context_weight: 0 embeds each chunk alone, 1 is late chunking; what is in between mixes
+            both.
+        window: Of late chunking, see `Configuration`.
+        heading_context: See `Configuration`.
+    """
 
     chunker: str
     dtype: DType | None
-    window: Window | None = None
-    """None for isolated chunks."""
+    context_weight: float
+    window: Window
+    heading_context: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +76,8 @@ class Encoded:
         question_set: Without the documents that failed.
         chunks: For each chunker its chunks, all documents in order.
         questions: For each dtype the vectors of the questions, in order.
+        encodings: For each configuration what its vectors are made of: nothing for BM25, one
+            encoding, or isolated chunks and late chunking, to be mixed.
         vectors: For each encoding one vector for each of its chunker's chunks.
         tokens: What each encoding costs when a store is filled with it alone.
         failures: The documents that failed.
@@ -74,21 +87,11 @@ class Encoded:
     question_set: QuestionSet
     chunks: Mapping[str, tuple[Chunk, ...]]
     questions: Mapping[DType | None, FloatArray]
+    encodings: Mapping[Configuration, tuple[Encoding, ...]]
     vectors: Mapping[Encoding, FloatArray]
     tokens: Mapping[Encoding, int]
     failures: tuple[DocumentFailure, ...]
     tokens_encoded: int
-
-
-def encodings_of(own: Configuration) -> tuple[Encoding, ...]:
-    """What a configuration is made of: isolated chunks, late chunking, or both."""
-    if own.retrieval == "bm25":
-        return ()
-    late = Encoding(own.chunker, own.dtype, own.window)
-    isolated = Encoding(own.chunker, own.dtype)
-    if own.context_weight == 0.0:
-        return (isolated,)
-    return (late,) if own.context_weight == 1.0 else (isolated, late)
 
 
 def encode(
@@ -151,11 +154,15 @@ class _Run:
 
     def encoded(self) -> Encoded:
         configurations = self._grid.configurations
-        needed = list(dict.fromkeys(one for own in configurations for one in encodings_of(own)))
-        dtypes: dict[DType | None, None] = {one.dtype: None for one in needed}
-        questions: dict[DType | None, FloatArray] = {one: self._questions(one) for one in dtypes}
-        names = dict.fromkeys(own.chunker for own in configurations)
+        dense = [item for item in configurations if item.retrieval != "bm25"]
+        dtypes: dict[DType | None, None] = {configuration.dtype: None for configuration in dense}
+        questions: dict[DType | None, FloatArray] = {
+            dtype: self._questions(dtype) for dtype in dtypes
+        }
+        names = dict.fromkeys(configuration.chunker for configuration in configurations)
         chunked = {name: self._chunk(name) for name in names}
+        encodings = self._encodings(configurations, chunked)
+        needed = list(dict.fromkeys(chain.from_iterable(encodings.values())))
         left = self._left()
         vectors: dict[Encoding, dict[str, FloatArray]] = {}
         tokens: dict[Encoding, int] = {}
@@ -170,13 +177,14 @@ class _Run:
         return Encoded(
             question_set=left,
             chunks={
-                name: tuple(chunk for one in alive for chunk in own[one].chunks)
-                for name, own in chunked.items()
+                name: tuple(chunk for key in alive for chunk in documents[key].chunks)
+                for name, documents in chunked.items()
             },
             questions={dtype: rows[kept] for dtype, rows in questions.items()},
+            encodings=encodings,
             vectors={
-                encoding: np.concatenate([found[one] for one in alive])
-                for encoding, found in vectors.items()
+                encoding: np.concatenate([rows[key] for key in alive])
+                for encoding, rows in vectors.items()
             },
             tokens=tokens,
             failures=tuple(DocumentFailure(name, error) for name, error in self._failures.items()),
@@ -202,20 +210,64 @@ class _Run:
 
     def _chunk(self, name: str) -> dict[str, ChunkedDocument]:
         """Documents by id, without those that have failed."""
-        chunker = self._grid.chunker(name)
-        found: dict[str, ChunkedDocument] = {}
+        job = Job(self._embedder, self._grid.chunker(name))
+        chunked: dict[str, ChunkedDocument] = {}
         for done, document in enumerate(self._set.documents):
             self._report(f"chunks of {name}", done, len(self._set.documents))
             try:
                 check_text(document.text)
-                found[document.id] = chunk_document(
-                    document, "", chunker=chunker, embedder=self._embedder
-                )
+                chunks = chunk_document(job, document)
             except InvalidSettingError:
                 raise  # of the chunker: no document is to blame
             except InvalidInputError as exc:
                 self._failures[document.id] = exc
-        return found
+            else:
+                chunked[document.id] = ChunkedDocument(document, "", chunks)
+        return chunked
+
+    def _encodings(
+        self,
+        configurations: Sequence[Configuration],
+        chunked: Mapping[str, dict[str, ChunkedDocument]],
+    ) -> dict[Configuration, tuple[Encoding, ...]]:
+        """What the vectors of each configuration are made of.
+
+        Isolated chunks and late chunking are encoded once for all their mixes. Only where headings
+        have to be shortened to fit in front of a chunk that is embedded alone, each mix is encoded
+        by itself: it shortens them in front of the late chunk, too.
+        """
+        with_headings = {item.chunker for item in configurations if item.heading_context}
+        shortened = {name for name in with_headings if self._shortens(chunked[name])}
+        encodings: dict[Configuration, tuple[Encoding, ...]] = {}
+        for configuration in configurations:
+            weight = configuration.context_weight
+            whole = Encoding(
+                chunker=configuration.chunker,
+                dtype=configuration.dtype,
+                context_weight=weight,
+                window=configuration.window if weight else (None, None),
+                heading_context=configuration.heading_context,
+            )
+            if configuration.retrieval == "bm25":
+                encodings[configuration] = ()
+            elif weight in (0.0, 1.0) or (
+                configuration.heading_context and configuration.chunker in shortened
+            ):
+                encodings[configuration] = (whole,)
+            else:
+                isolated = replace(whole, context_weight=0.0, window=(None, None))
+                encodings[configuration] = (isolated, replace(whole, context_weight=1.0))
+        return encodings
+
+    def _shortens(self, chunked: Mapping[str, ChunkedDocument]) -> bool:
+        """Whether headings have to be shortened to be embedded in front of each chunk alone."""
+        request = make_request(
+            list(chunked.values()),
+            embedder=self._embedder,
+            heading_context=True,
+            late_chunking=False,
+        )
+        return request.contexts_shortened > 0
 
     def _left(self) -> QuestionSet:
         """The questions about documents that have not failed."""
@@ -232,12 +284,18 @@ class _Run:
     def _groups(self, needed: Sequence[Encoding]) -> list[list[Encoding]]:
         """Encodings that one pass over the documents gives: all chunkers of one window.
 
-        Jina's API takes no spans that overlap, so there each chunker is a pass of its own.
+        Jina's API takes no spans that overlap, and headings in front of one chunker's chunks would
+        lie inside those of another; so there each chunker is a pass of its own.
         """
         groups: dict[object, list[Encoding]] = {}
-        for one in needed:
-            apart = one.window is None or self._embedder.backend == "api"
-            groups.setdefault(one if apart else (one.window, one.dtype), []).append(one)
+        for encoding in needed:
+            apart = (
+                encoding.context_weight < 1.0
+                or encoding.heading_context
+                or self._embedder.backend == "api"
+            )
+            key = encoding if apart else (encoding.window, encoding.dtype)
+            groups.setdefault(key, []).append(encoding)
         return list(groups.values())
 
     def _documents(
@@ -245,49 +303,55 @@ class _Run:
     ) -> dict[Encoding, dict[str, FloatArray]]:
         """Vectors of all chunks of the group's chunkers, by document id."""
         first = group[0]
-        embedder = self._variant(first.dtype, first.window)
-        names = [one.chunker for one in group]
-        alive = [own for own in self._set.documents if own.id not in self._failures]
-        step = f"isolated chunks of {names[0]}"
-        if first.window is not None:
-            step = f"late chunking of {', '.join(names)}"
-        found: dict[Encoding, dict[str, FloatArray]] = {one: {} for one in group}
+        embedder = self._variant(first.dtype, first.window, first.context_weight)
+        job = Job(embedder, self._grid.chunker(first.chunker), first.heading_context)
+        names = [encoding.chunker for encoding in group]
+        alive = [document for document in self._set.documents if document.id not in self._failures]
+        kinds = {0.0: "isolated chunks", 1.0: "late chunking"}
+        kind = kinds.get(first.context_weight, "late and isolated chunks")
+        step = f"{kind} of {', '.join(names)}"
+        if first.heading_context:
+            step += " with headings"
+        rows_of: dict[Encoding, dict[str, FloatArray]] = {encoding: {} for encoding in group}
         before, done = self._tokens, 0
         self._report(step, 0, len(alive))
         for batch in document_batches(
-            alive, characters=lambda document: len(document.text), embedder=embedder
+            alive,
+            characters=lambda document: len(document.text),
+            batch_tokens=embedder.settings.batch_tokens,
         ):
-            for rows in embed_documents(
-                [_together([chunked[name][own.id] for name in names]) for own in batch],
-                embedder=embedder,
-                on_failure=self._fail,
-            ):
-                document_id = rows[0].chunk.document_id
-                every = np.stack([row.vector for row in rows])
+            embedded = embed(
+                job,
+                [_together([chunked[name][document.id] for name in names]) for document in batch],
+            )
+            if embedded.fatal is not None:
+                raise embedded.fatal
+            for failure in embedded.failures:
+                self._failures[failure.document_id] = failure.error
+            for records in embedded.documents:
+                document_id = records[0].chunk.document_id
+                rows = np.stack([_dense(record) for record in records])
                 ends = np.cumsum([len(chunked[name][document_id].chunks) for name in names])
-                for one, own in zip(group, np.split(every, ends[:-1]), strict=True):
-                    found[one][document_id] = own
+                for encoding, part in zip(group, np.split(rows, ends[:-1]), strict=True):
+                    rows_of[encoding][document_id] = part
             done += len(batch)
             self._tokens = before + embedder.usage.tokens
             self._report(step, done, len(alive))
-        return found
+        return rows_of
 
-    def _variant(self, dtype: DType | None, window: Window | None = None) -> Embedder:
-        """The embedder as one pass needs it: whole vectors, and all of late chunking or none."""
-        own = self._embedder.settings
-        window_tokens, overlap_tokens = window or (None, None)
+    def _variant(
+        self, dtype: DType | None, window: Window = (None, None), context_weight: float = 0.0
+    ) -> Embedder:
+        """The embedder as one pass needs it: whole vectors, and as much of late chunking."""
+        settings = self._embedder.settings
+        window_tokens, overlap_tokens = window
         return self._embedder.replace(
-            dtype=own.dtype if dtype is None else dtype,
-            window_tokens=own.window_tokens if window_tokens is None else window_tokens,
-            overlap_tokens=own.overlap_tokens if overlap_tokens is None else overlap_tokens,
-            late_chunking=window is not None,
-            context_weight=1.0,
+            dtype=settings.dtype if dtype is None else dtype,
+            window_tokens=settings.window_tokens if window_tokens is None else window_tokens,
+            overlap_tokens=settings.overlap_tokens if overlap_tokens is None else overlap_tokens,
+            late_chunking=context_weight > 0.0,
+            context_weight=context_weight,
         )
-
-    def _fail(self, document: ChunkedDocument, error: JinaIntegrationsError) -> None:
-        if not is_of_input(error):
-            raise error
-        self._failures[document.document.id] = error
 
     def _report(self, step: str, done: int, total: int) -> None:
         if self._on_progress is not None:
@@ -297,5 +361,12 @@ class _Run:
 
 def _together(documents: Sequence[ChunkedDocument]) -> ChunkedDocument:
     """One document with the chunks of several chunkers, one after the other."""
-    chunks = [chunk for own in documents for chunk in own.chunks]
+    chunks = [chunk for document in documents for chunk in document.chunks]
     return ChunkedDocument(documents[0].document, "", chunks)
+
+
+def _dense(record: Record) -> FloatArray:
+    vector = record.vectors.dense
+    if vector is None:
+        raise RuntimeError("the embed stage gives every record a dense vector")
+    return vector

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from itertools import product
-from typing import Final, Literal, TypeAlias, cast, get_args
+from typing import Annotated, Final, Literal, Self, TypeAlias, cast
 
+from pydantic import Field, model_validator
+
+from ..arguments import check_type
 from ..chunkers import Chunker, SentenceChunker
 from ..errors import InvalidSettingError
-from ..settings import DType
+from ..settings import DType, EmbedderSettings, Settings
 
 __all__ = [
     "Configuration",
@@ -34,39 +37,75 @@ NEIGHBOUR_WEIGHT: Final = 0.3
 """The control: measured about as good as late chunking on several collections, at the price of
 isolated chunks."""
 
+_EMBEDDER: Final = EmbedderSettings(model="any")
+_MAY_BE_EMPTY: Final = ("context_weights", "neighbour_weights")
+
 
 def chunker_name(chunker: Chunker) -> str:
-    """The chunker in the form of the command line, e.g. ``"sentence:256"``, if it has one."""
+    """The chunker in the form of the command line, e.g. ``"sentence:256"``, if it has one.
+
+    Raises:
+        InvalidInputError: the argument is no Chunker.
+    """
+    check_type("chunker", chunker, Chunker, "a Chunker")
     values = list(chunker.to_dict().values())
     while len(values) > 1 and values[-1] == 0:
         values.pop()
     return ":".join(map(str, values))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Configuration:
+class Configuration(Settings):
     """One way to cut, encode, store and search.
+
+    A field that an `Embedder` has, too, means the same there and takes the same values.
 
     Attributes:
         chunker: `chunker_name` of the chunker.
         context_weight: Share of the late-chunking vector: 0 is isolated chunks, 1 late chunking.
         neighbour_weight: Of the control: each isolated vector plus this much of the chunk before
             and of the chunk after it; 0 for everything else.
-        window: Of late chunking.
+        window_tokens: Of late chunking; None is the embedder's own.
+        overlap_tokens: Of late chunking; None is the embedder's own.
         dimensions: Length of the vectors; None is the embedder's own.
         dtype: Precision of the model; None is the embedder's own.
+        heading_context: Whether title and headings are embedded in front of each chunk, as
+            ``Collection(…, heading_context=True)`` does.
         quantization: Of the stored vectors.
         retrieval: How is searched. BM25 has no vectors, so all of the above has its default.
+
+    Raises:
+        InvalidSettingError: a value is out of range.
     """
 
     chunker: str
     context_weight: float = 0.0
-    neighbour_weight: float = 0.0
-    window: Window = (None, None)
+    neighbour_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    window_tokens: int | None = None
+    overlap_tokens: int | None = None
     dimensions: int | None = None
     dtype: DType | None = None
+    heading_context: bool = False
     quantization: Quantization = "none"
     retrieval: Retrieval = "dense"
+
+    @model_validator(mode="after")
+    def _check_settings(self) -> Self:
+        _EMBEDDER.replace(**self.settings)
+        return self
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What it asks of the embedder: fields of `EmbedderSettings`, without those that are None.
+
+        ``context_weight`` is among them; `EmbedderSettings.late_chunking` follows from it.
+        """
+        values = {name: getattr(self, name) for name in self.names() if name in _EMBEDDER.names()}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def window(self) -> Window:
+        """``(window_tokens, overlap_tokens)``."""
+        return self.window_tokens, self.overlap_tokens
 
     @property
     def method(self) -> str:
@@ -87,6 +126,7 @@ class Configuration:
             (f"window {window}/{overlap}", self.window != (None, None)),
             (f"{self.dimensions}d", self.dimensions is not None),
             (str(self.dtype), self.dtype is not None),
+            ("headings", self.heading_context),
             (self.quantization, self.quantization != "none"),
             (self.retrieval, self.retrieval == "hybrid"),
         )
@@ -112,16 +152,18 @@ class Grid:
     Attributes:
         chunkers: At least one.
         context_weights: 0 to 1.
-        neighbour_weights: Of the control; empty for none.
+        neighbour_weights: Of the control, above 0 and up to 1; empty for none.
         windows: Of late chunking. Each is one more encoding of the documents.
         dimensions: Matryoshka lengths; None is the embedder's own.
         dtypes: Precisions of the model; None is the embedder's own. Each is one more encoding of
             everything.
+        heading_contexts: Whether title and headings are embedded in front of each chunk. With
+            both values, everything is encoded twice.
         quantizations: Of the stored vectors.
         retrievals: How is searched.
 
     Raises:
-        InvalidSettingError: an axis is empty or a value is out of range or there twice.
+        InvalidSettingError: an axis is empty, or a value is out of range or there twice.
     """
 
     chunkers: Sequence[Chunker] = (SentenceChunker(256),)
@@ -130,72 +172,75 @@ class Grid:
     windows: Sequence[Window] = ((None, None),)
     dimensions: Sequence[int | None] = (None,)
     dtypes: Sequence[DType | None] = (None,)
+    heading_contexts: Sequence[bool] = (False,)
     quantizations: Sequence[Quantization] = ("none",)
     retrievals: Sequence[Retrieval] = ("dense",)
-    _names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _by_name: Mapping[str, Chunker] = field(init=False, repr=False, compare=False)
+    _configurations: tuple[Configuration, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_names", tuple(map(chunker_name, self.chunkers)))
-        for name, values, empty_allowed in (
-            ("chunkers", self._names, False),
-            ("context_weights", self.context_weights, True),
-            ("neighbour_weights", self.neighbour_weights, True),
-            ("windows", self.windows, False),
-            ("dimensions", self.dimensions, False),
-            ("dtypes", self.dtypes, False),
-            ("quantizations", self.quantizations, False),
-            ("retrievals", self.retrievals, False),
-        ):
-            own = list(cast("Sequence[object]", values))
-            if not own and not empty_allowed:
-                raise InvalidSettingError(f"{name} is empty: give at least one value")
-            if len(set(own)) != len(own):
-                raise InvalidSettingError(f"{name} has a value twice: {own}")
-        for name, values, choices in (
-            ("dtypes", self.dtypes, (None, *get_args(DType))),
-            ("quantizations", self.quantizations, get_args(Quantization)),
-            ("retrievals", self.retrievals, get_args(Retrieval)),
-        ):
-            for value in values:
-                if value not in choices:
-                    raise InvalidSettingError(
-                        f"{name}: {value!r} is none of {', '.join(map(repr, choices))}"
-                    )
-        for weight in self.context_weights:
-            if not 0.0 <= weight <= 1.0:
-                raise InvalidSettingError(f"context_weights: {weight!r} is not from 0 to 1")
-        for weight in self.neighbour_weights:
-            if not 0.0 < weight <= 1.0:
-                raise InvalidSettingError(f"neighbour_weights: {weight!r} is not over 0, up to 1")
+        for axis in (item.name for item in fields(self) if item.init):
+            _check_axis(axis, getattr(self, axis))
+        names = {chunker_name(chunker): chunker for chunker in self.chunkers}
+        object.__setattr__(self, "_by_name", names)
+        object.__setattr__(self, "_configurations", tuple(dict.fromkeys(self._combine())))
 
     def chunker(self, name: str) -> Chunker:
         """The chunker of that `chunker_name`."""
-        return self.chunkers[self._names.index(name)]
+        return self._by_name[name]
 
     @property
     def configurations(self) -> tuple[Configuration, ...]:
         """Every combination once, chunker by chunker, each chunker's baseline first."""
-        unique: dict[Configuration, None] = {}
-        for chunker in self._names:
+        return self._configurations
+
+    def _combine(self) -> Iterator[Configuration]:
+        for chunker in self._by_name:
             base = Configuration(chunker=chunker)
-            unique[base] = None
+            yield base
             for retrieval in self.retrievals:
                 if retrieval == "bm25":
-                    unique[replace(base, retrieval="bm25")] = None
+                    yield base.replace(retrieval="bm25")
                 else:
-                    for own in self._with_vectors(replace(base, retrieval=retrieval)):
-                        unique[own] = None
-        return tuple(unique)
+                    yield from self._with_vectors(base.replace(retrieval=retrieval))
 
-    def _with_vectors(self, base: Configuration) -> list[Configuration]:
+    def _with_vectors(self, base: Configuration) -> Iterator[Configuration]:
         vectors = [
-            replace(base, context_weight=float(weight), window=window if weight else (None, None))
+            base.replace(
+                context_weight=weight,
+                window_tokens=window[0] if weight else None,
+                overlap_tokens=window[1] if weight else None,
+            )
             for weight, window in product(self.context_weights, self.windows)
         ]
-        vectors += [replace(base, neighbour_weight=weight) for weight in self.neighbour_weights]
-        return [
-            replace(own, dimensions=dimensions, dtype=dtype, quantization=quantization)
-            for own, dimensions, dtype, quantization in product(
-                vectors, self.dimensions, self.dtypes, self.quantizations
+        vectors += [base.replace(neighbour_weight=weight) for weight in self.neighbour_weights]
+        for configuration, heading_context, dimensions, dtype, quantization in product(
+            vectors, self.heading_contexts, self.dimensions, self.dtypes, self.quantizations
+        ):
+            yield configuration.replace(
+                heading_context=heading_context,
+                dimensions=dimensions,
+                dtype=dtype,
+                quantization=quantization,
             )
-        ]
+
+
+def _check_axis(axis: str, values: object) -> None:
+    """What a `Configuration` cannot check, since it has one value of each axis."""
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise InvalidSettingError(f"{axis} must be a list of values, not {values!r:.80}")
+    items = list(cast("Sequence[object]", values))
+    if not items and axis not in _MAY_BE_EMPTY:
+        raise InvalidSettingError(f"{axis} is empty: give at least one value")
+    for value in items:
+        if axis == "chunkers" and not isinstance(value, Chunker):
+            raise InvalidSettingError(f"chunkers: {value!r:.80} is no Chunker")
+        if axis == "windows" and not (isinstance(value, tuple) and len(value) == 2):
+            raise InvalidSettingError(
+                f"windows: {value!r:.80} is not (window_tokens, overlap_tokens)"
+            )
+        if axis == "neighbour_weights" and value == 0:
+            raise InvalidSettingError("neighbour_weights: 0 adds no neighbours; leave it out")
+    names = [chunker_name(item) if isinstance(item, Chunker) else item for item in items]
+    if any(name in names[:number] for number, name in enumerate(names)):
+        raise InvalidSettingError(f"{axis} has a value twice: {names}")

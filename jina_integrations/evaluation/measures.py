@@ -9,8 +9,9 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import check_count, check_type
 from ..errors import InvalidSettingError, MissingExtraError
-from ..tokenizer import Tokenizer
+from ..tokenizers.base import Tokenizer
 from ..types import CharSpan, Chunk
 from .questions import QuestionSet
 
@@ -38,8 +39,18 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
 
 
 def describe_measure(name: str) -> str:
-    """What a measure is, in one line; `name` as in `measure_names`."""
+    """What a measure is, in one line; `name` as in `measure_names`.
+
+    Raises:
+        InvalidSettingError: there is no such measure.
+    """
+    check_type("name", name, str, "a str")
     kind, _, depth = name.partition("@")
+    if kind not in _DESCRIPTIONS or not depth.removesuffix("t").isdecimal():
+        raise InvalidSettingError(
+            f"name: {name!r:.80} is no measure; they are called nDCG@10, R@10, RR@10, IoU@5, "
+            "precision@5 and recall@512t"
+        )
     return _DESCRIPTIONS[kind].format(depth.removesuffix("t"))
 
 
@@ -51,10 +62,14 @@ def measure_names(unit: Literal["chunk", "document"], *, k: int) -> tuple[str, .
         k: Depth of nDCG, recall and reciprocal rank.
 
     Raises:
-        InvalidSettingError: `k` is below 1 or above 100.
+        InvalidSettingError: `k` is below 1 or above 100, or there is no such unit.
     """
+    check_count("k", k)
     if not 1 <= k <= 100:
         raise InvalidSettingError(f"k must be from 1 to 100, not {k}")
+    check_type("unit", unit, str, "a str")
+    if unit not in ("chunk", "document"):
+        raise InvalidSettingError(f"unit must be 'chunk' or 'document', not {unit!r:.80}")
     ranked = (f"nDCG@{k}", f"R@{k}", f"RR@{k}")
     if unit == "document":
         return ranked
@@ -111,7 +126,7 @@ class Judge:
         if question_set.unit == "chunk":
             tokens = _TokenCounter(question_set, tokenizer)
             self._chunk_tokens = [
-                tokens.range(one.document_id, one.start, one.end) for one in chunks
+                tokens.range(chunk.document_id, chunk.start, chunk.end) for chunk in chunks
             ]
             self._answer_tokens = [
                 sorted(
@@ -128,9 +143,9 @@ class Judge:
     def ranks(self, ranking: NDArray[np.int32]) -> NDArray[np.int32]:
         """Rank of the first right unit of each question, from 1; 0 where there is none."""
         ranks = np.zeros(self._questions, np.int32)
-        for at, row in enumerate(ranking):
-            right = self._right[at]
-            ranks[at] = next(
+        for number, row in enumerate(ranking):
+            right = self._right[number]
+            ranks[number] = next(
                 (
                     rank
                     for rank, chunk in enumerate(row, 1)
@@ -157,33 +172,33 @@ class Judge:
     ) -> None:
         library, k = self._library, self._k
         judged = {
-            str(at): {str(one): grade for one, grade in own.items()}
-            for at, own in enumerate(self._right)
+            str(number): {str(unit): grade for unit, grade in grades.items()}
+            for number, grades in enumerate(self._right)
         }
         # Scores that fall with the rank, so that ties keep our order.
         run = {
-            str(at): {
+            str(number): {
                 str(self._units[chunk]): float(k - rank)
                 for rank, chunk in enumerate(row[:k])
                 if chunk >= 0
             }
-            for at, row in enumerate(ranking)
+            for number, row in enumerate(ranking)
         }
         measures = [library.nDCG @ k, library.R @ k, library.RR @ k]
-        for one in library.iter_calc(measures, judged, run):
-            values[str(one.measure)][int(one.query_id)] = one.value
+        for measured in library.iter_calc(measures, judged, run):
+            values[str(measured.measure)][int(measured.query_id)] = measured.value
 
     def _token_measures(
         self, ranking: NDArray[np.int32], values: dict[str, NDArray[np.float64]]
     ) -> None:
         overlap, precision, recall = self._names[3:]
-        for at, (row, answer) in enumerate(zip(ranking, self._answer_tokens, strict=True)):
+        for number, (row, answer) in enumerate(zip(ranking, self._answer_tokens, strict=True)):
             spans = [self._chunk_tokens[chunk] for chunk in row if chunk >= 0]
-            found, read = _covered(answer, spans[:_TOKENS_AT])
-            values[overlap][at] = found / (len(answer) + read - found)
-            values[precision][at] = found / read if read else 0.0
-            found, _ = _covered(answer, _first_tokens(spans, _BUDGET_TOKENS))
-            values[recall][at] = found / len(answer)
+            covered, read = _covered(answer, spans[:_TOKENS_AT])
+            values[overlap][number] = covered / (len(answer) + read - covered)
+            values[precision][number] = covered / read if read else 0.0
+            covered, _ = _covered(answer, _first_tokens(spans, _BUDGET_TOKENS))
+            values[recall][number] = covered / len(answer)
 
 
 class _TokenCounter:
@@ -211,30 +226,30 @@ def _right_units(
 ) -> list[dict[int, int]]:
     """For each question the units that answer it, and how well."""
     places: dict[str, list[int]] = {}
-    for at, chunk in enumerate(chunks):
-        places.setdefault(chunk.document_id, []).append(at)
+    for position, chunk in enumerate(chunks):
+        places.setdefault(chunk.document_id, []).append(position)
     right: list[dict[int, int]] = []
     for question in question_set.questions:
-        own: dict[int, int] = {}
+        grades: dict[int, int] = {}
         for piece in question.evidence:
-            for at in places[piece.document_id]:
-                chunk = chunks[at]
+            for position in places[piece.document_id]:
+                chunk = chunks[position]
                 # Neither end of a chunk is whitespace, so what they share is not only whitespace.
                 if piece.span is None or _touch((chunk.start, chunk.end), piece.span):
-                    unit = int(units[at])
-                    own[unit] = max(piece.grade, own.get(unit, 0))
-        right.append(own)
+                    unit = int(units[position])
+                    grades[unit] = max(piece.grade, grades.get(unit, 0))
+        right.append(grades)
     return right
 
 
-def _touch(one: CharSpan, other: CharSpan) -> bool:
-    return one[0] < other[1] and other[0] < one[1]
+def _touch(first: CharSpan, second: CharSpan) -> bool:
+    return first[0] < second[1] and second[0] < first[1]
 
 
 def _covered(answer: Sequence[int], spans: Sequence[_TokenRange]) -> tuple[int, int]:
     """Tokens of the answer in the spans, each once; and tokens of the spans, repeats counted."""
-    found = sum(any(start <= token < end for start, end in spans) for token in answer)
-    return found, sum(end - start for start, end in spans)
+    covered = sum(any(start <= token < end for start, end in spans) for token in answer)
+    return covered, sum(end - start for start, end in spans)
 
 
 def _first_tokens(spans: Sequence[_TokenRange], budget: int) -> list[_TokenRange]:

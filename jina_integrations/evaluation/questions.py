@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 import numpy as np
 
+from ..arguments import check_count, check_type
 from ..errors import InvalidInputError
-from ..texts import check_text
+from ..inputs import check_text
 from ..types import CharSpan, Document
 
 __all__ = ["Evidence", "Question", "QuestionSet"]
@@ -24,12 +25,22 @@ class Evidence:
         start: First character of the passage; None for the whole document.
         end: One past its last character; None for the whole document.
         grade: How relevant it is, 1 or more; only nDCG tells grades apart.
+
+    Raises:
+        InvalidInputError: a field has the wrong type.
     """
 
     document_id: str
     start: int | None = None
     end: int | None = None
     grade: int = 1
+
+    def __post_init__(self) -> None:
+        check_type("evidence: document_id", self.document_id, str, "a str")
+        for name in ("start", "end", "grade"):
+            value = getattr(self, name)
+            if value is not None or name == "grade":
+                _check_int(f"evidence: {name}", value)
 
     @property
     def span(self) -> CharSpan | None:
@@ -45,11 +56,19 @@ class Question:
         id: Unique within its set.
         text: What is asked.
         evidence: At least one piece.
+
+    Raises:
+        InvalidInputError: a field has the wrong type.
     """
 
     id: str
     text: str
     evidence: tuple[Evidence, ...]
+
+    def __post_init__(self) -> None:
+        check_type("question: id", self.id, str, "a str")
+        check_type("question: text", self.text, str, "a str")
+        _check_tuple("question: evidence", self.evidence, Evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +84,9 @@ class QuestionSet:
         notes: What a reader of the figures should know, e.g. what was left out and why.
 
     Raises:
-        InvalidInputError: no question, an id twice, evidence outside the documents or of nothing
-            but whitespace, or passages and whole documents mixed.
+        InvalidInputError: a field has the wrong type, there is no question, an id is there twice,
+            evidence lies outside the documents or is only whitespace, or passages and whole
+            documents are mixed.
     """
 
     name: str
@@ -76,6 +96,11 @@ class QuestionSet:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_type("name", self.name, str, "a str")
+        _check_tuple("documents", self.documents, Document)
+        _check_tuple("questions", self.questions, Question)
+        check_type("pseudo", self.pseudo, bool, "True or False")
+        _check_tuple("notes", self.notes, str)
         if not self.questions:
             raise InvalidInputError(f"{self.name}: there is no question in it")
         _check_unique("document", (document.id for document in self.documents))
@@ -83,7 +108,10 @@ class QuestionSet:
         texts = {document.id: document.text for document in self.documents}
         for question in self.questions:
             _check_question(question, texts)
-        if len({piece.start is None for own in self.questions for piece in own.evidence}) > 1:
+        if (
+            len({piece.start is None for question in self.questions for piece in question.evidence})
+            > 1
+        ):
             raise InvalidInputError(
                 f"{self.name}: some questions are answered by a passage and some by a whole "
                 "document, whose figures cannot be averaged: evaluate the two kinds apart"
@@ -100,14 +128,16 @@ class QuestionSet:
         The same seed draws the same questions. The set itself where it has no more than `count`.
 
         Raises:
-            InvalidInputError: `count` is below 1.
+            InvalidInputError: `count` is no int of at least 1, or `seed` none of at least 0.
         """
+        _check_int("count", count)
+        check_count("seed", seed)
         if count < 1:
-            raise InvalidInputError(f"a sample needs at least 1 question, not {count}")
+            raise InvalidInputError(f"count: a sample needs at least 1 question, not {count}")
         if count >= len(self.questions):
             return self
         drawn = np.random.default_rng(seed).choice(len(self.questions), count, replace=False)
-        chosen = tuple(self.questions[at] for at in sorted(drawn.tolist()))
+        chosen = tuple(self.questions[index] for index in sorted(drawn.tolist()))
         note = f"{count:,} of {len(self.questions):,} questions, drawn at random (seed {seed})"
         return replace(self, questions=chosen, notes=(*self.notes, note))
 
@@ -115,15 +145,21 @@ class QuestionSet:
         """The set without some documents, and without the questions that only they answer.
 
         Raises:
-            InvalidInputError: no question is left.
+            InvalidInputError: `left_out` is no list of ids, or no question is left.
         """
-        if not left_out:
-            return self
+        if isinstance(left_out, str) or not isinstance(left_out, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInputError(f"left_out must be a list of ids, not {left_out!r:.80}")
+        for index, document_id in enumerate(left_out):
+            check_type(f"left_out[{index}]", document_id, str, "a str")
         gone = set(left_out)
+        if not gone:
+            return self
         questions = [
-            replace(own, evidence=kept)
-            for own in self.questions
-            if (kept := tuple(piece for piece in own.evidence if piece.document_id not in gone))
+            replace(question, evidence=kept)
+            for question in self.questions
+            if (
+                kept := tuple(piece for piece in question.evidence if piece.document_id not in gone)
+            )
         ]
         note = (
             f"left out ({len(gone):,}): documents that could not be embedded, and questions that "
@@ -131,18 +167,29 @@ class QuestionSet:
         )
         return replace(
             self,
-            documents=tuple(own for own in self.documents if own.id not in gone),
+            documents=tuple(document for document in self.documents if document.id not in gone),
             questions=tuple(questions),
             notes=(*self.notes, note),
         )
 
 
+def _check_int(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidInputError(f"{name} must be an int, not {value!r:.80}")
+
+
+def _check_tuple(name: str, values: object, kind: type) -> None:
+    check_type(name, values, tuple, f"a tuple of {kind.__name__}")
+    for index, value in enumerate(cast("tuple[object, ...]", values)):
+        check_type(f"{name}[{index}]", value, kind, f"a {kind.__name__}")
+
+
 def _check_unique(kind: str, ids: Iterable[str]) -> None:
     seen: set[str] = set()
-    for own in ids:
-        if own in seen:
-            raise InvalidInputError(f"two {kind}s have the id {own!r:.80}: give each its own")
-        seen.add(own)
+    for name in ids:
+        if name in seen:
+            raise InvalidInputError(f"two {kind}s have the id {name!r:.80}: give each its own")
+        seen.add(name)
 
 
 def _check_question(question: Question, texts: dict[str, str]) -> None:

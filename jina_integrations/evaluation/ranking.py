@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..embedding.vectors import unit
 from ..types import FloatArray
-from ..vectors import unit
 from .encoding import Encoded
 from .grid import Configuration
 from .lexical import WordIndex
@@ -40,10 +40,12 @@ class Rankings:
     def __init__(self, encoded: Encoded, *, k: int) -> None:
         self._encoded = encoded
         self._k = k
-        places = {document.id: at for at, document in enumerate(encoded.question_set.documents)}
+        places = {
+            document.id: index for index, document in enumerate(encoded.question_set.documents)
+        }
         self._documents = {
-            name: np.array([places[chunk.document_id] for chunk in own], np.int64)
-            for name, own in encoded.chunks.items()
+            name: np.array([places[chunk.document_id] for chunk in chunks], np.int64)
+            for name, chunks in encoded.chunks.items()
         }
         self._lexical: dict[str, NDArray[np.int32]] = {}
 
@@ -54,39 +56,41 @@ class Rankings:
             return documents
         return np.arange(len(documents))
 
-    def rank(self, own: Configuration) -> NDArray[np.int32]:
+    def rank(self, configuration: Configuration) -> NDArray[np.int32]:
         """Positions of the best chunks of each question, best first, one of each unit.
 
         Returns:
             int32, shape (questions, `DEPTH`), -1 where there are no more.
         """
-        if own.retrieval == "bm25":
-            return self._by_words(own.chunker)
-        dense = self._by_vectors(own)
-        if own.retrieval == "dense":
+        if configuration.retrieval == "bm25":
+            return self._by_words(configuration.chunker)
+        dense = self._by_vectors(configuration)
+        if configuration.retrieval == "dense":
             return dense
-        return fuse(dense, self._by_words(own.chunker), self.units(own.chunker))
+        return fuse(dense, self._by_words(configuration.chunker), self.units(configuration.chunker))
 
-    def _by_vectors(self, own: Configuration) -> NDArray[np.int32]:
-        questions = unit(self._encoded.questions[own.dtype][:, : own.dimensions])
-        vectors = chunk_vectors(self._encoded, own)
-        units = self.units(own.chunker)
-        searched = stored(vectors, own.quantization)
+    def _by_vectors(self, configuration: Configuration) -> NDArray[np.int32]:
+        questions = unit(
+            self._encoded.questions[configuration.dtype][:, : configuration.dimensions]
+        )
+        vectors = chunk_vectors(self._encoded, configuration)
+        units = self.units(configuration.chunker)
+        searched = stored(vectors, configuration.quantization)
         again_values = OVERSAMPLING * self._k * vectors.shape[1]
         rows = max(1, _VALUES_AT_ONCE // max(len(vectors), again_values))
-        found: list[NDArray[np.int32]] = []
+        rankings: list[NDArray[np.int32]] = []
         for first in range(0, len(questions), rows):
             asked = questions[first : first + rows]
-            compared = signs(asked) if own.quantization.startswith("binary") else asked
+            compared = signs(asked) if configuration.quantization.startswith("binary") else asked
             scores = compared @ searched.T
-            if own.quantization == "binary-rescored":
+            if configuration.quantization == "binary-rescored":
                 again = best_positions(scores, OVERSAMPLING * self._k)
                 rescored = np.full_like(scores, -np.inf)
                 exact = np.einsum("qd,qkd->qk", asked, vectors[again])
                 np.put_along_axis(rescored, again, exact, axis=1)
                 scores = rescored
-            found.append(_top(scores, units))
-        return np.concatenate(found)
+            rankings.append(_top(scores, units))
+        return np.concatenate(rankings)
 
     def _by_words(self, chunker: str) -> NDArray[np.int32]:
         if chunker not in self._lexical:
@@ -101,14 +105,14 @@ class Rankings:
 
 
 def fuse(
-    one: NDArray[np.int32], other: NDArray[np.int32], units: NDArray[np.int64]
+    first: NDArray[np.int32], second: NDArray[np.int32], units: NDArray[np.int64]
 ) -> NDArray[np.int32]:
     """Reciprocal rank fusion of two rankings: each unit has the sum of 1 / (60 + its rank).
 
     A unit is shown by the chunk that `one` found, else by the one of `other`.
     """
-    fused = np.full_like(one, -1)
-    for row, rankings in enumerate(zip(one, other, strict=True)):
+    fused = np.full_like(first, -1)
+    for row, rankings in enumerate(zip(first, second, strict=True)):
         scores: dict[int, float] = {}
         shown: dict[int, int] = {}
         for ranking in rankings:
@@ -149,7 +153,9 @@ def _best_of_each(scores: FloatArray, units: NDArray[np.int64]) -> FloatArray:
     starts = np.flatnonzero(np.diff(units, prepend=-1))
     kept = np.full_like(scores, -np.inf)
     for first, last in zip(starts, [*starts[1:], len(units)], strict=True):
-        own = scores[:, first:last]
-        at = own.argmax(axis=1)[:, None]
-        np.put_along_axis(kept[:, first:last], at, np.take_along_axis(own, at, axis=1), axis=1)
+        columns = scores[:, first:last]
+        best = columns.argmax(axis=1)[:, None]
+        np.put_along_axis(
+            kept[:, first:last], best, np.take_along_axis(columns, best, axis=1), axis=1
+        )
     return kept

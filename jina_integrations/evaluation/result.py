@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ingestion import DocumentFailure
+from ..arguments import check_type
+from ..ingestion.report import DocumentFailure
 from ..types import Chunk
 from .grid import Configuration
 from .questions import QuestionSet
@@ -100,11 +101,13 @@ class Evaluation:
         """The result of a configuration.
 
         Raises:
+            InvalidInputError: the argument is no Configuration.
             KeyError: it was not measured.
         """
-        for own in self.results:
-            if own.configuration == configuration:
-                return own
+        check_type("configuration", configuration, Configuration, "a Configuration")
+        for result in self.results:
+            if result.configuration == configuration:
+                return result
         raise KeyError(configuration.name)
 
     def to_dict(self) -> dict[str, object]:
@@ -121,9 +124,10 @@ class Evaluation:
             },
             "embedder": dict(self.embedder),
             "measure": self.measure,
-            "results": [_row(own, self.measures) for own in self.results],
+            "results": [_row(result, self.measures) for result in self.results],
             "failures": [
-                {"document_id": own.document_id, "error": str(own.error)} for own in self.failures
+                {"document_id": failure.document_id, "error": str(failure.error)}
+                for failure in self.failures
             ],
             "tokens": self.tokens,
             "seconds": self.seconds,
@@ -131,20 +135,12 @@ class Evaluation:
 
 
 def _row(result: Result, measures: tuple[str, ...]) -> dict[str, object]:
-    own = result.configuration
+    configuration = result.configuration
     return {
-        "name": own.name,
-        "baseline": own.baseline.name,
-        "chunker": own.chunker,
-        "method": own.method,
-        "context_weight": own.context_weight,
-        "neighbour_weight": own.neighbour_weight,
-        "window_tokens": own.window[0],
-        "overlap_tokens": own.window[1],
-        "dimensions": own.dimensions,
-        "dtype": own.dtype,
-        "quantization": own.quantization,
-        "retrieval": own.retrieval,
+        "name": configuration.name,
+        "baseline": configuration.baseline.name,
+        "method": configuration.method,
+        **configuration.to_dict(),
         "chunks": result.chunks,
         "tokens": result.tokens,
         "vector_bytes": result.vector_bytes,

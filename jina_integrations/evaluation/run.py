@@ -10,10 +10,11 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..embedder import Embedder
+from ..arguments import check_callback, check_type
+from ..embedding.embedder import Embedder
 from ..errors import InvalidSettingError
 from .bootstrap import difference, resampled_means
-from .encoding import Encoded, EvaluationProgress, encode, encodings_of
+from .encoding import Encoded, EvaluationProgress, encode
 from .grid import Configuration, Grid
 from .lexical import bm25_library
 from .measures import Judge, measure_names, metrics_library
@@ -31,7 +32,7 @@ _Values: TypeAlias = Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Found:
+class _Outcome:
     """What one configuration found; see `Result`."""
 
     values: _Values
@@ -67,20 +68,26 @@ def evaluate(
     Raises:
         InvalidSettingError: `k`, `measure`, or a value of the grid is not one that there is.
         LateChunkingUnsupportedError: the grid has late chunking, and the model does not.
-        InvalidInputError: a question cannot be embedded, or none is left.
+        InvalidInputError: an argument has the wrong type, a question cannot be embedded, or none
+            is left.
         MissingExtraError: the ``eval`` extra is not installed.
         JinaIntegrationsError: the model or service failed.
     """
     started = time.perf_counter()
     grid = Grid() if grid is None else grid
+    check_type("question_set", question_set, QuestionSet, "a QuestionSet, see read_questions")
+    check_type("embedder", embedder, Embedder, "an Embedder")
+    check_type("grid", grid, Grid, "a Grid")
+    check_callback("on_progress", on_progress)
     metrics_library()  # what is missing is said before anything is encoded
     if any(retrieval != "dense" for retrieval in grid.retrievals):
         bm25_library()
     names = measure_names(question_set.unit, k=k)
     by_size = len(grid.chunkers) > 1 and question_set.unit == "chunk"
     chosen = (names[-1] if by_size else names[0]) if measure is None else measure
+    check_type("measure", chosen, str, "a str")
     if chosen not in names:
-        raise InvalidSettingError(f"measure {chosen!r} is none of {', '.join(names)}")
+        raise InvalidSettingError(f"measure {chosen!r:.80} is none of {', '.join(names)}")
     encoded = encode(question_set, embedder=embedder, grid=grid, on_progress=on_progress)
 
     def report(done: int) -> None:
@@ -115,33 +122,37 @@ def _results(
     rankings = Rankings(encoded, k=k)
     judges = {
         name: Judge(
-            encoded.question_set, own, rankings.units(name), tokenizer=embedder.tokenizer, k=k
+            encoded.question_set, chunks, rankings.units(name), tokenizer=embedder.tokenizer, k=k
         )
-        for name, own in encoded.chunks.items()
+        for name, chunks in encoded.chunks.items()
     }
-    found: dict[Configuration, _Found] = {}
-    for done, own in enumerate(configurations):
+    outcomes: dict[Configuration, _Outcome] = {}
+    for done, configuration in enumerate(configurations):
         report(done)
-        judge, ranking = judges[own.chunker], rankings.rank(own)
-        found[own] = _Found(judge.values(ranking), judge.ranks(ranking), ranking[:, :_SHOWN])
+        judge, ranking = judges[configuration.chunker], rankings.rank(configuration)
+        outcomes[configuration] = _Outcome(
+            judge.values(ranking), judge.ranks(ranking), ranking[:, :_SHOWN]
+        )
     report(len(configurations))
-    differences = _differences({own: one.values for own, one in found.items()})
+    differences = _differences(
+        {configuration: outcome.values for configuration, outcome in outcomes.items()}
+    )
     return [
         Result(
-            configuration=own,
-            values=one.values,
-            differences=differences[own],
-            ranks=one.ranks,
-            top=one.top,
-            chunks=len(encoded.chunks[own.chunker]),
-            tokens=sum(encoded.tokens[encoding] for encoding in encodings_of(own)),
+            configuration=configuration,
+            values=outcome.values,
+            differences=differences[configuration],
+            ranks=outcome.ranks,
+            top=outcome.top,
+            chunks=len(encoded.chunks[configuration.chunker]),
+            tokens=sum(encoded.tokens[encoding] for encoding in encoded.encodings[configuration]),
             vector_bytes=vector_bytes(
-                own,
-                chunks=len(encoded.chunks[own.chunker]),
+                configuration,
+                chunks=len(encoded.chunks[configuration.chunker]),
                 dimensions=embedder.dimensions,
             ),
         )
-        for own, one in found.items()
+        for configuration, outcome in outcomes.items()
     ]
 
 
@@ -150,12 +161,14 @@ def _differences(
 ) -> dict[Configuration, dict[str, Difference]]:
     """Of each configuration and measure to the configuration's baseline."""
     gains = {
-        (own, name): column - values[own.baseline][name]
-        for own, columns in values.items()
+        (configuration, name): column - values[configuration.baseline][name]
+        for configuration, columns in values.items()
         for name, column in columns.items()
     }
     means = resampled_means(np.stack(list(gains.values()), axis=1))
-    differences: dict[Configuration, dict[str, Difference]] = {own: {} for own in values}
-    for at, ((own, name), gain) in enumerate(gains.items()):
-        differences[own][name] = difference(gain, means[:, at])
+    differences: dict[Configuration, dict[str, Difference]] = {
+        configuration: {} for configuration in values
+    }
+    for column, ((configuration, name), gain) in enumerate(gains.items()):
+        differences[configuration][name] = difference(gain, means[:, column])
     return differences

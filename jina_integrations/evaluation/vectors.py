@@ -7,27 +7,34 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..embedding.vectors import mix, unit
 from ..types import Chunk, FloatArray
-from ..vectors import mix, unit
-from .encoding import Encoded, encodings_of
+from .encoding import Encoded
 from .grid import Configuration, Quantization
 
 __all__ = ["chunk_vectors", "signs", "stored", "vector_bytes"]
 
 
-def chunk_vectors(encoded: Encoded, own: Configuration) -> FloatArray:
+def chunk_vectors(encoded: Encoded, configuration: Configuration) -> FloatArray:
     """A configuration's vectors before quantization, as `ingest` would store them.
 
     Returns:
         float32, shape (chunks, dimensions), L2 norm 1.
     """
-    parts = [encoded.vectors[one][:, : own.dimensions] for one in encodings_of(own)]
+    parts = [
+        encoded.vectors[encoding][:, : configuration.dimensions]
+        for encoding in encoded.encodings[configuration]
+    ]
     if len(parts) == 2:
         isolated, late = parts
-        return unit(mix(late, isolated, own.context_weight))
-    if not own.neighbour_weight:
+        return unit(mix(late, isolated, configuration.context_weight))
+    if not configuration.neighbour_weight:
         return unit(parts[0])
-    return unit(_with_neighbours(unit(parts[0]), encoded.chunks[own.chunker], own.neighbour_weight))
+    return unit(
+        _with_neighbours(
+            unit(parts[0]), encoded.chunks[configuration.chunker], configuration.neighbour_weight
+        )
+    )
 
 
 def stored(vectors: FloatArray, quantization: Quantization) -> FloatArray:
@@ -52,11 +59,11 @@ def signs(vectors: FloatArray) -> FloatArray:
     return np.where(vectors > 0, np.float32(1), np.float32(-1))
 
 
-def vector_bytes(own: Configuration, *, chunks: int, dimensions: int) -> int:
+def vector_bytes(configuration: Configuration, *, chunks: int, dimensions: int) -> int:
     """Bytes of all stored vectors; 0 for BM25, which has none."""
-    if own.retrieval == "bm25":
+    if configuration.retrieval == "bm25":
         return 0
-    length = own.dimensions or dimensions
+    length = configuration.dimensions or dimensions
     bits = (length + 7) // 8
     sizes = {
         "none": 4 * length,
@@ -64,12 +71,12 @@ def vector_bytes(own: Configuration, *, chunks: int, dimensions: int) -> int:
         "binary": bits,
         "binary-rescored": bits + 4 * length,
     }
-    return chunks * sizes[own.quantization]
+    return chunks * sizes[configuration.quantization]
 
 
 def _with_neighbours(isolated: FloatArray, chunks: Sequence[Chunk], weight: float) -> FloatArray:
     """Each row plus the weighted rows of the chunk before and after it in its document."""
-    same = [one.document_id == two.document_id for one, two in pairwise(chunks)]
+    same = [left.document_id == right.document_id for left, right in pairwise(chunks)]
     share = (weight * np.array(same, np.float32))[:, None]
     summed = isolated.copy()
     summed[1:] += share * isolated[:-1]

@@ -1,9 +1,5 @@
-"""Documents into a store, and searches out of it. What is guaranteed: ``docs/ingestion.md``."""
+"""Documents into a store. What is guaranteed: ``docs/ingestion.md``.
 
-from __future__ import annotations
-
-from .report import DocumentFailure, IngestProgress, IngestReport
-from .run import ingest
-from .searching import search
-
-__all__ = ["DocumentFailure", "IngestProgress", "IngestReport", "ingest", "search"]
+`stages` has what happens to a batch of documents, `driver` runs the stages side by side, `ledger`
+asks the store what it has, and `prune` decides what has left the sources.
+"""

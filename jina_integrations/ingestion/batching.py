@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
-from ..embedder import Embedder
-from ..errors import InvalidSettingError
+__all__ = ["BATCH_DOCUMENTS", "document_batches"]
 
-__all__ = ["document_batches"]
+BATCH_DOCUMENTS: Final = 256
+"""Documents in a batch at most."""
 
 _CHARACTERS_PER_BATCH_TOKEN: Final = 128
 """A batch of documents holds about this many characters for each of `batch_tokens`: some 32
@@ -22,37 +22,21 @@ def document_batches(
     documents: Iterable[_Document],
     *,
     characters: Callable[[_Document], int],
-    embedder: Embedder,
-    batch_documents: int = 256,
+    batch_tokens: int,
 ) -> Iterator[list[_Document]]:
     """The documents in order, taken lazily, in lists; a very long one is alone in its own.
 
     Args:
         documents: Of any kind.
         characters: Length of a document's text.
-        embedder: A batch ends at about 128 characters for each of its `batch_tokens`.
-        batch_documents: Documents in a batch at most.
-
-    Raises:
-        InvalidSettingError: `batch_documents` is below 1.
+        batch_tokens: Tokens of one forward pass of the embedder.
     """
-    if isinstance(batch_documents, bool) or batch_documents < 1:
-        raise InvalidSettingError(f"batch_documents must be at least 1, not {batch_documents!r}")
-    most_characters = _CHARACTERS_PER_BATCH_TOKEN * embedder.settings.batch_tokens
-    return _batches(documents, characters, batch_documents, most_characters)
-
-
-def _batches(
-    documents: Iterable[_Document],
-    characters: Callable[[_Document], int],
-    most_documents: int,
-    most_characters: int,
-) -> Iterator[list[_Document]]:
+    limit = _CHARACTERS_PER_BATCH_TOKEN * batch_tokens
     batch: list[_Document] = []
     total = 0
     for document in documents:
         size = characters(document)
-        if batch and (len(batch) == most_documents or total + size > most_characters):
+        if batch and (len(batch) == BATCH_DOCUMENTS or total + size > limit):
             yield batch
             batch, total = [], 0
         batch.append(document)

@@ -6,6 +6,7 @@ import codecs
 import os
 import re
 import stat
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -55,7 +56,7 @@ class BinaryContentError(ReadError):
     """A file of a text type holds NUL near its start. Never leaves the readers."""
 
 
-def open_regular(location: Path) -> BinaryIO:
+def open_regular(location: Path) -> BufferedReader:
     """The file, open for reading; a FIFO or a device is refused and never waited for.
 
     Raises:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from io import BufferedReader
+from pathlib import PurePosixPath
 
-from ..errors import InvalidInputError, ReadError
+from ..errors import ReadError
 from ..types import Document
 from .decoding import BinaryContentError, open_regular
 from .html import read_html
 from .pdf import read_pdf
 from .records import read_csv, read_jsonl
-from .results import FailedFile, ReadResult, SkippedFile, SourceFile
+from .results import EMPTY, FailedFile, ReadResult, SkippedFile, SourceFile
 from .text import read_markdown, read_plain, read_rst
-from .walk import walk
+from .walk import GivenPath, given_paths, walk
 
 __all__ = ["read_documents"]
 
-_READERS: dict[str, Callable[[SourceFile, BinaryIO], Iterator[ReadResult]]] = {
+_READERS: dict[str, Callable[[SourceFile, BufferedReader], Iterator[ReadResult]]] = {
     ".txt": read_plain,
     ".md": read_markdown,
     ".markdown": read_markdown,
@@ -32,72 +32,92 @@ _READERS: dict[str, Callable[[SourceFile, BinaryIO], Iterator[ReadResult]]] = {
 }
 
 
-def read_documents(paths: Sequence[str | os.PathLike[str]]) -> Iterator[ReadResult]:
+def read_documents(
+    paths: Sequence[str | os.PathLike[str]], *, root: str | None = None
+) -> Iterator[ReadResult]:
     """Documents of the files and folders, and an entry for everything that became none.
 
-    Lazy: one file is open at a time, and of CSV and JSON Lines only one record is in memory. The
-    order is that of the paths, and within a folder that of the relative POSIX paths, sorted by
-    code points. The id is that relative path, or the name of a file that is named itself; records
-    are ``<path>#<id>`` or ``<path>#<n>``. An id that came before is a `FailedFile`, since a store
-    would let one document replace the other.
+    ::
+
+        read_documents(["docs"])                   # docs/guide.md, docs/api/errors.md, …
+        read_documents(["docs/guide.md"])          # docs/guide.md
+        read_documents(["docs"], root="handbook")  # handbook/guide.md, …
+
+    Each path gives a `Source` first, then its documents in the order of their ids (by code
+    points). An id is the name of the folder that was given, or that holds the file that was given,
+    and the path in it; records are ``<path>#<id>``. Lazy: one file is open at a time, and of CSV
+    and JSON Lines only one record is in memory.
+
+    An id that came before is a `FailedFile`, since a store would let one document replace the
+    other; the same file given twice is a `SkippedFile` the second time.
 
     Args:
-        paths: Files (of a known type, or any text) and folders.
+        paths: Files (of a known type, or any text) and folders; ``~`` is the home folder.
+        root: A name in place of the folders' names and of `Document.root`, so that a folder that
+            was moved or renamed gives the same documents.
 
     Raises:
-        InvalidInputError: a single path in place of a list.
+        InvalidInputError: an argument of another type, or a text that cannot be a path or a name.
         ReadError: a path does not exist; at once, before anything is read.
         MissingExtraError: on the first file that needs a library which is not installed.
     """
-    if isinstance(paths, str | os.PathLike):
-        raise InvalidInputError("paths must be a list: wrap a single path in one")
-    roots: list[Path] = []
-    for path in paths:
-        name = os.fspath(path)
-        if not name or not os.path.exists(name):  # noqa: PTH110 - also takes a name with a NUL
-            raise ReadError(f"no such file or folder: {name!r}")
-        roots.append(Path(name))
-    return _read_all(roots)
+    return _read_all(given_paths(paths, root))
 
 
-def _read_all(roots: Sequence[Path]) -> Iterator[ReadResult]:
-    seen: set[str] = set()
-    for root in roots:
-        for entry in walk(root):
+def _read_all(given: Sequence[GivenPath]) -> Iterator[ReadResult]:
+    seen: dict[str, GivenPath] = {}
+    for path in given:
+        yield path.source
+        for entry in walk(path):
             for result in _read_file(entry) if isinstance(entry, SourceFile) else (entry,):
                 if not isinstance(result, Document):
                     yield result
                 elif result.id in seen:
-                    reason = "another document has this id: name a folder that holds both files"
-                    yield FailedFile(result.id, ReadError(reason))
+                    yield _clash(result, seen[result.id], path)
                 else:
-                    seen.add(result.id)
+                    seen[result.id] = path
                     yield result
+
+
+def _clash(document: Document, before: GivenPath, now: GivenPath) -> SkippedFile | FailedFile:
+    """What becomes of a document whose id came before."""
+    if before is not now and before.folder == now.folder:
+        return SkippedFile(document.id, "given twice", document.root)
+    if before is now:
+        reason = "another document of this run has this id; give each record an id of its own"
+    else:
+        reason = (
+            f"{str(before.folder)!r} and {str(now.folder)!r} both have a document of this id; read "
+            "one of them with another name, by root= or --root"
+        )
+    return FailedFile(document.id, ReadError(reason), document.root)
 
 
 def _read_file(file: SourceFile) -> Iterator[ReadResult]:
     suffix = PurePosixPath(file.path).suffix.lower()
     reader = _READERS.get(suffix, read_plain if file.named else None)
     if reader is None:
-        yield SkippedFile(file.path, f"unknown type {suffix}" if suffix else "no file extension")
+        reason = f"unknown type {suffix}" if suffix else "no file extension"
+        yield SkippedFile(file.path, reason, file.root)
         return
-    records = 0
+    empty = True
     try:
         with open_regular(file.location) as stream:
-            if not os.fstat(stream.fileno()).st_size:
-                yield SkippedFile(file.path, "empty")
-                return
-            for result in reader(file, stream):
-                records += 1
+            # The size is no help: files under /proc have none.
+            for result in reader(file, stream) if stream.peek(1) else ():
+                empty = empty and isinstance(result, SkippedFile)
                 yield result
-        if not records:
-            yield SkippedFile(file.path, "empty")
+        if empty:
+            yield SkippedFile(file.path, EMPTY, file.root)
     except BinaryContentError as exc:
-        yield FailedFile(file.path, exc) if file.named else SkippedFile(file.path, "binary")
+        if file.named:
+            yield FailedFile(file.path, exc, file.root)
+        else:
+            yield SkippedFile(file.path, "binary", file.root)
     except ReadError as exc:
-        yield FailedFile(file.path, exc)
+        yield FailedFile(file.path, exc, file.root)
     except (OSError, UnicodeError) as exc:
         reason = (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
         error = ReadError(f"cannot be read: {reason}")
         error.__cause__ = exc
-        yield FailedFile(file.path, error)
+        yield FailedFile(file.path, error, file.root)

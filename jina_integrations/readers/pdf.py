@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from ..errors import MissingExtraError, ReadError
-from .results import ReadResult, SkippedFile, SourceFile, document_or_reason
+from ..types import Document, Page
+from .results import SkippedFile, SourceFile, make_document
 
 __all__ = ["read_pdf"]
 
+_BETWEEN_PAGES = "\n\n"
 
-def read_pdf(file: SourceFile, stream: BinaryIO) -> Iterator[ReadResult]:
+
+def read_pdf(file: SourceFile, stream: BinaryIO) -> Iterator[Document | SkippedFile]:
     """One document, its pages joined by blank lines; each page without text as a `SkippedFile`.
 
     NUL, which stands in the text layer where a glyph maps to no character, is left out.
@@ -20,23 +23,31 @@ def read_pdf(file: SourceFile, stream: BinaryIO) -> Iterator[ReadResult]:
         ReadError: encrypted with a password, damaged, or without any text.
         MissingExtraError: pypdf is not installed.
     """
-    pages, title = _pages_and_title(stream)
-    if not any(pages):
-        raise ReadError("no text layer; needs OCR")
-    yield document_or_reason(
-        file.path,
-        "\n\n".join(page for page in pages if page),
-        source=file.path,
+    texts, title = _texts_and_title(stream)
+    pages: list[Page] = []
+    start = 0
+    for number, text in enumerate(texts, 1):
+        if text:
+            pages.append(Page(start, number))
+            start += len(text) + len(_BETWEEN_PAGES)
+    document = make_document(
+        file,
+        _BETWEEN_PAGES.join(filter(None, texts)),
         media_type="application/pdf",
         title=title,
-        metadata={"pages": len(pages)},
+        pages=tuple(pages),
+        metadata={"pages": len(texts)},
     )
-    for number, page in enumerate(pages, 1):
-        if not page:
-            yield SkippedFile(f"{file.path}#page={number}", "no text on the page; a scan needs OCR")
+    if not document:
+        raise ReadError("no text layer; needs OCR")
+    yield document
+    for number, text in enumerate(texts, 1):
+        if not text:
+            reason = "no text on the page; a scan needs OCR"
+            yield SkippedFile(f"{file.path}#page={number}", reason, file.root)
 
 
-def _pages_and_title(stream: BinaryIO) -> tuple[list[str], str | None]:
+def _texts_and_title(stream: BinaryIO) -> tuple[list[str], str | None]:
     """The text of each page, stripped, and the title that the file gives itself."""
     try:
         from pypdf import PdfReader
@@ -45,7 +56,7 @@ def _pages_and_title(stream: BinaryIO) -> tuple[list[str], str | None]:
         raise MissingExtraError("reading PDF", "readers") from exc
     try:
         reader = PdfReader(stream)
-        pages = [page.extract_text().replace("\0", "").strip() for page in reader.pages]
+        texts = [page.extract_text().replace("\0", "").strip() for page in reader.pages]
         title = reader.metadata.title if reader.metadata else None
     except FileNotDecryptedError as exc:
         raise ReadError("encrypted with a password: save a copy without one") from exc
@@ -53,4 +64,4 @@ def _pages_and_title(stream: BinaryIO) -> tuple[list[str], str | None]:
         raise ReadError(f"encrypted with AES: {exc}, or save a copy without encryption") from exc
     except Exception as exc:  # pypdf raises almost anything over a damaged file
         raise ReadError(f"damaged PDF: {type(exc).__name__}: {exc}") from exc
-    return pages, title
+    return texts, title

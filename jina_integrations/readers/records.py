@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
 from io import TextIOWrapper
 from itertools import chain
 from typing import BinaryIO, TypeAlias, cast
 
 from ..errors import ReadError
-from ..types import RESERVED_METADATA, Scalar
+from ..types import RESERVED_METADATA, Document, Scalar
 from .decoding import encoding_metadata, find_encoding
-from .results import FailedFile, ReadResult, SourceFile, document_or_reason
+from .results import EMPTY, FailedFile, SkippedFile, SourceFile, make_document
 
 __all__ = ["read_csv", "read_jsonl"]
 
@@ -21,13 +23,14 @@ _MAX_CELL_CHARS = 2**31 - 1
 """The largest limit that `csv` takes on every platform (a C long)."""
 
 _Row: TypeAlias = list[str] | csv.Error
+_Result: TypeAlias = Document | SkippedFile | FailedFile
 
 _UNDECODED = re.compile("[\udc80-\udcff]")
 """Bytes that are not valid in the file's encoding, as "surrogateescape" marks them (PEP 383). They
 are found record by record, so one damaged record does not cost the others."""
 
 
-def read_jsonl(file: SourceFile, stream: BinaryIO) -> Iterator[ReadResult]:
+def read_jsonl(file: SourceFile, stream: BinaryIO) -> Iterator[_Result]:
     """A document for each line; blank lines are passed over, a bad line is a `FailedFile`.
 
     Raises:
@@ -35,18 +38,19 @@ def read_jsonl(file: SourceFile, stream: BinaryIO) -> Iterator[ReadResult]:
         MissingExtraError: charset-normalizer is needed and not installed.
     """
     encoding = find_encoding(stream)
+    records = _Records(file, "application/jsonl", encoding)
     lines = TextIOWrapper(stream, encoding, errors="surrogateescape", newline="\n")
     for number, line in enumerate(lines, 1):
         if not line.isspace():
             try:
                 _refuse_undecoded(line, encoding)
                 text, fields = _parse_line(line)
-                yield _document(file, number, text, fields, "application/jsonl", encoding)
+                yield records.document(number, text, fields)
             except ReadError as exc:
-                yield FailedFile(f"{file.path}#{number}", exc)
+                yield records.failed(number, exc)
 
 
-def read_csv(file: SourceFile, stream: BinaryIO) -> Iterator[ReadResult]:
+def read_csv(file: SourceFile, stream: BinaryIO) -> Iterator[_Result]:
     """A document for each row below the header; a bad row is a `FailedFile`.
 
     Whichever of comma, semicolon and tab the header's first line holds most parts the cells. The
@@ -57,6 +61,7 @@ def read_csv(file: SourceFile, stream: BinaryIO) -> Iterator[ReadResult]:
         MissingExtraError: charset-normalizer is needed and not installed.
     """
     encoding = find_encoding(stream)
+    records = _Records(file, "text/csv", encoding)
     lines = TextIOWrapper(stream, encoding, errors="surrogateescape", newline="")
     first = next((line for line in lines if not line.isspace()), "")
     if not first:
@@ -80,9 +85,63 @@ def read_csv(file: SourceFile, stream: BinaryIO) -> Iterator[ReadResult]:
             cells = dict(zip(columns, row, strict=True))
             text = cells.pop(text_column)
             fields = {column: cell for column, cell in cells.items() if cell.strip()}
-            yield _document(file, number, text, fields, "text/csv", encoding)
+            yield records.document(number, text, fields)
         except ReadError as exc:
-            yield FailedFile(f"{file.path}#{number}", exc)
+            yield records.failed(number, exc)
+
+
+class _Records:
+    """Makes the documents of one file.
+
+    Nulls are left out; "id" names the document, the rest is metadata. A record without an id is
+    named by its content, so that records may come and go before it: 16 hex digits of the hash of
+    its text and fields, and ``-2``, ``-3``, … where the same record came before.
+    """
+
+    def __init__(self, file: SourceFile, media_type: str, encoding: str) -> None:
+        self._file = file
+        self._media_type = media_type
+        self._encoding = encoding
+        self._identical: Counter[str] = Counter()
+
+    def document(
+        self, number: int, text: str, fields: Mapping[str, object]
+    ) -> Document | SkippedFile:
+        """The record's document, or why it is none.
+
+        Raises:
+            ReadError: the id or a value cannot be stored.
+        """
+        present = {key: value for key, value in fields.items() if value is not None}
+        given = present.pop("id", None)
+        if isinstance(given, bool) or not isinstance(given, str | int | None) or given == "":
+            raise ReadError('"id" must be a string that is not empty, or an integer')
+        name = self._content_id(text, present) if given is None else given
+        document = make_document(
+            self._file,
+            text,
+            media_type=self._media_type,
+            document_id=f"{self._file.path}#{name}",
+            # Document checks the values, and names the key of one that is no scalar.
+            metadata=encoding_metadata(self._encoding) | cast("dict[str, Scalar]", present),
+        )
+        if document:
+            return document
+        if given is None:  # there is no telling which record this was before
+            return SkippedFile(f"{self._file.path}#{number}", "blank record", self._file.root)
+        return SkippedFile(f"{self._file.path}#{given}", EMPTY, self._file.root)
+
+    def failed(self, number: int, error: ReadError) -> FailedFile:
+        """The record of that number, from 1, as a failure."""
+        path = self._file.path
+        return FailedFile(f"{path}#{number}", error, self._file.root, file=path)
+
+    def _content_id(self, text: str, fields: Mapping[str, object]) -> str:
+        content = json.dumps([text, fields], sort_keys=True).encode()
+        name = blake2b(content, digest_size=8).hexdigest()
+        self._identical[name] += 1
+        count = self._identical[name]
+        return name if count == 1 else f"{name}-{count}"
 
 
 def _parse_line(line: str) -> tuple[str, dict[str, object]]:
@@ -139,33 +198,6 @@ def _numbered(rows: Iterator[list[str]]) -> Iterator[tuple[int, _Row]]:
         if row:
             number += 1
             yield number, row
-
-
-def _document(
-    file: SourceFile,
-    number: int,
-    text: str,
-    fields: Mapping[str, object],
-    media_type: str,
-    encoding: str,
-) -> ReadResult:
-    """The record's document; nulls are left out, "id" names it, the rest is metadata.
-
-    Raises:
-        ReadError: the id or a value cannot be stored.
-    """
-    present = {key: value for key, value in fields.items() if value is not None}
-    name = present.pop("id", number)
-    if isinstance(name, bool) or not isinstance(name, str | int) or name == "":
-        raise ReadError('"id" must be a string that is not empty, or an integer')
-    return document_or_reason(
-        f"{file.path}#{name}",
-        text,
-        source=file.path,
-        media_type=media_type,
-        # Document checks the values, and names the key of one that is no scalar.
-        metadata=encoding_metadata(encoding) | cast("dict[str, Scalar]", present),
-    )
 
 
 def _refuse_undecoded(text: str, encoding: str) -> None:

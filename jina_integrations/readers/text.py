@@ -1,103 +1,96 @@
-"""Plain text, Markdown and reStructuredText: the text as it stands, with its first heading."""
+"""Plain text, Markdown and reStructuredText: the text as it stands, with its headings."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from ..chunkers.markdown_blocks import markdown_blocks, markdown_headings
+from ..types import Document, Heading
 from .decoding import encoding_metadata, read_text
-from .results import ReadResult, SourceFile, document_or_reason
+from .results import SourceFile, make_document
 
-__all__ = [
-    "ATX_OPENING",
-    "FRONT_MATTER",
-    "SETEXT_UNDERLINE",
-    "atx_title",
-    "read_markdown",
-    "read_plain",
-    "read_rst",
-]
+__all__ = ["read_markdown", "read_plain", "read_rst", "rst_headings"]
 
-FRONT_MATTER = re.compile(r"\A---[ \t]*\n.*?^(?:---|\.\.\.)[ \t]*$", re.DOTALL | re.MULTILINE)
-_FENCE = re.compile(r" {0,3}(```+|~~~+)")
-ATX_OPENING = re.compile(r" {0,3}#{1,6}(?=[ \t])")
-SETEXT_UNDERLINE = re.compile(r" {0,3}(?:=+|-+)[ \t]*")
-_NO_PARAGRAPH = re.compile(r"[>|]|[-*+][ \t]|[0-9]+[.)][ \t]| {4}|\t")
-"""Starts of quotes, tables, lists and indented code: the line below underlines no heading."""
-_RST_UNDERLINE = re.compile(r"([!-/:-@\[-`{-~])\1*")
+_RST_LINE = re.compile(r"([!-/:-@\[-`{-~])\1*")
+"""A printable ASCII character that is no letter or digit, repeated (docutils, section titles)."""
+
+_RST_MARKUP = re.compile(r"(?:[-*+]|\.\.)\s")
+"""Starts of list items, comments and directives, which are no titles."""
 
 
-def read_plain(file: SourceFile, stream: BinaryIO) -> Iterator[ReadResult]:
+def read_plain(file: SourceFile, stream: BinaryIO) -> Iterator[Document]:
     """One document, titled by its file name."""
-    yield _read(file, stream, "text/plain")
+    yield from _read(file, stream, "text/plain", lambda _: ())
 
 
-def read_markdown(file: SourceFile, stream: BinaryIO) -> Iterator[ReadResult]:
-    """One document, titled by its first heading."""
-    yield _read(file, stream, "text/markdown")
+def read_markdown(file: SourceFile, stream: BinaryIO) -> Iterator[Document]:
+    """One document, titled by its first heading.
 
-
-def read_rst(file: SourceFile, stream: BinaryIO) -> Iterator[ReadResult]:
-    """One document, titled by its first section title."""
-    yield _read(file, stream, "text/x-rst")
-
-
-def _read(file: SourceFile, stream: BinaryIO, media_type: str) -> ReadResult:
-    text, encoding = read_text(stream)
-    if media_type == "text/markdown":
-        title = _markdown_title(text)
-    elif media_type == "text/x-rst":
-        title = _rst_title(text)
-    else:
-        title = None
-    return document_or_reason(
-        file.path,
-        text,
-        source=file.path,
-        media_type=media_type,
-        title=title,
-        metadata=encoding_metadata(encoding),
+    Raises:
+        MissingExtraError: markdown-it-py is not installed.
+    """
+    yield from _read(
+        file, stream, "text/markdown", lambda text: markdown_headings(markdown_blocks(text))
     )
 
 
-def _markdown_title(text: str) -> str | None:
-    """The first ATX or setext heading outside front matter and code fences (CommonMark 4.2-4.5)."""
-    front_matter = FRONT_MATTER.match(text)
-    fence = ""
-    previous = ""
-    for line in text[front_matter.end() if front_matter else 0 :].split("\n"):
-        marks = _FENCE.match(line)
-        if fence:
-            closes = marks and marks[1].startswith(fence) and not line[marks.end() :].strip()
-            fence = "" if closes else fence
-        elif marks:
-            fence = marks[1]
-        elif (opening := ATX_OPENING.match(line)) and (title := atx_title(line[opening.end() :])):
-            return title
-        elif previous and SETEXT_UNDERLINE.fullmatch(line):
-            return previous
-        previous = "" if fence or marks or _NO_PARAGRAPH.match(line) else line.strip()
-    return None
+def read_rst(file: SourceFile, stream: BinaryIO) -> Iterator[Document]:
+    """One document, titled by its first section title."""
+    yield from _read(file, stream, "text/x-rst", rst_headings)
 
 
-def atx_title(content: str) -> str:
-    """A heading's content without the closing hashes, which a space parts from it."""
-    content = content.strip()
-    unclosed = content.rstrip("#")
-    return unclosed.strip() if unclosed[-1:] in ("", " ", "\t") else content
+def _read(
+    file: SourceFile,
+    stream: BinaryIO,
+    media_type: str,
+    headings: Callable[[str], tuple[Heading, ...]],
+) -> Iterator[Document]:
+    text, encoding = read_text(stream)
+    document = make_document(
+        file,
+        text,
+        media_type=media_type,
+        headings=headings(text),
+        metadata=encoding_metadata(encoding),
+    )
+    if document:
+        yield document
 
 
-def _rst_title(text: str) -> str | None:
-    """The first line that is underlined along its whole length (docutils, section titles)."""
-    for title, underline in pairwise(text.split("\n")):
-        line = underline.rstrip()
-        if (
-            title.strip()
-            and not _RST_UNDERLINE.fullmatch(title.strip())
-            and len(line) >= min(4, len(title.rstrip()))
-            and _RST_UNDERLINE.fullmatch(line)
-        ):
-            return title
-    return None
+def rst_headings(text: str) -> tuple[Heading, ...]:
+    r"""The section titles of a reStructuredText whose lines end in ``\n``.
+
+    A title is the first line of a paragraph and underlined along its whole length, or at least four
+    characters; it may have the same line above it. Levels are numbered in the order in which their
+    styles (the character, and whether there is a line above) come first, as docutils does.
+    """
+    lines = ["", *text.split("\n"), "", ""]
+    levels: dict[tuple[str, bool], int] = {}
+    headings: list[Heading] = []
+    start, after_heading = -1, 0
+    for number in range(1, len(lines) - 2):
+        start += len(lines[number - 1]) + 1
+        if number < after_heading or (lines[number - 1].strip() and number != after_heading):
+            continue
+        first, second, third = (line.rstrip() for line in lines[number : number + 3])
+        if _RST_LINE.fullmatch(first) and first == third:
+            title, line, above = second, third, True
+        else:
+            title, line, above = first, second, False
+        if _is_title(title, line, above=above):
+            level = levels.setdefault((line[0], above), len(levels) + 1)
+            headings.append(Heading(start, level, title.strip()))
+            after_heading = number + (3 if above else 2)
+    return tuple(headings)
+
+
+def _is_title(title: str, line: str, *, above: bool) -> bool:
+    return (
+        bool(title)
+        and (above or not (title[0].isspace() or _RST_MARKUP.match(title)))
+        and not _RST_LINE.fullmatch(title.strip())
+        and _RST_LINE.fullmatch(line) is not None
+        and len(line) >= min(4, len(title.strip()))
+    )

@@ -53,5 +53,5 @@ def serve(settings: ServerSettings, on_ready: Callable[[str], None]) -> None:
 
 
 def _missing(exc: ModuleNotFoundError) -> ModuleNotFoundError | MissingExtraError:
-    own = (exc.name or "").partition(".")[0] in _LIBRARIES
-    return MissingExtraError("the server", "server") if own else exc
+    is_missing = (exc.name or "").partition(".")[0] in _LIBRARIES
+    return MissingExtraError("the server", "server") if is_missing else exc

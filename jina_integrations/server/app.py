@@ -142,22 +142,22 @@ class _Endpoint:
 
     async def _answer(self, request: Request, plan: Plan, work: Work) -> bytes:
         vectors: list[FloatArray] = await _unless_left(request, self.batcher.run(work.jobs()))
-        large = sum(own.nbytes for own in vectors) >= _LARGE_BYTES
+        large = sum(vector.nbytes for vector in vectors) >= _LARGE_BYTES
         return await _call(large, lambda: self._service.answer(plan, work, vectors))
 
     async def _read(self, request: Request) -> bytes:
-        most = self._settings.max_body_bytes
-        told = request.headers.get("content-length", "")
+        max_bytes = self._settings.max_body_bytes
+        declared_length = request.headers.get("content-length", "")
         body = bytearray()
-        if not (told.isdecimal() and int(told) > most):
+        if not (declared_length.isdecimal() and int(declared_length) > max_bytes):
             async for part in request.stream():
                 body += part
-                if len(body) > most:
+                if len(body) > max_bytes:
                     break
             else:
                 return bytes(body)
         raise RequestRefusedError(
-            f"the body has more than {most:,} bytes: send it in parts",
+            f"the body has more than {max_bytes:,} bytes: send it in parts",
             status=413,
             code=ErrorCode.INVALID_INPUT,
         )

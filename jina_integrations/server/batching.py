@@ -210,7 +210,7 @@ class Batcher:
             for piece, outcome in zip(batch, outcomes, strict=True):
                 job = piece.job
                 if isinstance(outcome, JinaIntegrationsError):
-                    job.failed = job.failed or outcome
+                    job.fail(piece.index, outcome)
                     self._withdraw(job)
                 else:
                     job.put(piece.index, outcome)

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from ..errors import JinaIntegrationsError
+from ..errors import EmbeddingError, InvalidInputError, JinaIntegrationsError
 from ..types import CharSpan, FloatArray, Task
 
 __all__ = ["Content", "Group", "Item", "Job", "LateDocument", "Piece", "Queue"]
@@ -48,6 +48,11 @@ class Item:
 class Job:
     """The items of one request that belong to one group. Guarded by the lock of its `Batcher`.
 
+    Args:
+        group: What its items have in common.
+        items: In the order of their vectors.
+        positions: For each vector the request's input that it belongs to.
+
     Attributes:
         tokens: Of all items.
         failed: The error that ended it.
@@ -55,9 +60,10 @@ class Job:
         future: Done when the job is.
     """
 
-    def __init__(self, group: Group, items: Sequence[Item]) -> None:
+    def __init__(self, group: Group, items: Sequence[Item], positions: Sequence[int]) -> None:
         self.group = group
         self.items = items
+        self._positions = positions
         self.tokens = sum(item.tokens for item in items)
         self.failed: JinaIntegrationsError | None = None
         self.dropped = False
@@ -105,6 +111,16 @@ class Job:
             tokens += item.tokens
             self._next += 1
         return taken
+
+    def fail(self, index: int, error: JinaIntegrationsError) -> None:
+        """End the job with the error of an item, in the words of the request; the first counts."""
+        if self.failed is not None:
+            return
+        if isinstance(error, InvalidInputError | EmbeddingError) and error.argument is not None:
+            vector = error.span if self.group.kind == "late" else index
+            error.argument, error.span = "input", None
+            error.index = None if vector is None else self._positions[vector]
+        self.failed = error
 
     def put(self, index: int, rows: FloatArray) -> None:
         """Keep the vectors of an item, shape (vectors, dimensions)."""

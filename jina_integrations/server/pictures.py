@@ -37,29 +37,32 @@ class Picture:
 
 
 async def read_pictures(
-    inputs: Sequence[str | ImageInput], hosts: Set[str], most_bytes: int
+    inputs: Sequence[str | ImageInput], hosts: Set[str], max_bytes: int
 ) -> list[Picture]:
     """The pictures among the inputs, in their order.
 
     Args:
         inputs: Of a request.
         hosts: Where pictures may be fetched, see `ServerSettings`.
-        most_bytes: Bytes of all that are fetched.
+        max_bytes: Bytes of all that are fetched.
 
     Raises:
         InvalidImageError: bad base64, no picture, too large, or a URL that is not fetched.
         MissingExtraError: Pillow is not installed.
     """
-    sources = [(at, item.image) for at, item in enumerate(inputs) if isinstance(item, ImageInput)]
-    urls = [(at, url) for at, url in sources if _is_url(url)]
-    for at, url in urls:
-        _check_url(url, at, hosts)
+    sources = [
+        (index, item.image) for index, item in enumerate(inputs) if isinstance(item, ImageInput)
+    ]
+    urls = [(index, url) for index, url in sources if _is_url(url)]
+    for index, url in urls:
+        _check_url(url, index, hosts)
     if not sources:
         return []
-    fetched = await _fetch(urls, most_bytes) if urls else {}
+    fetched = await _fetch(urls, max_bytes) if urls else {}
     return await asyncio.to_thread(
         lambda: [
-            _read(fetched[at] if at in fetched else _decode(text, at), at) for at, text in sources
+            _read(fetched[index] if index in fetched else _decode(text, index), index)
+            for index, text in sources
         ]
     )
 
@@ -83,7 +86,7 @@ def _check_url(url: str, index: int, hosts: Set[str]) -> None:
         )
 
 
-async def _fetch(urls: Sequence[tuple[int, str]], most_bytes: int) -> dict[int, bytes]:
+async def _fetch(urls: Sequence[tuple[int, str]], max_bytes: int) -> dict[int, bytes]:
     import httpx2
 
     # Neither proxies nor a netrc of the environment: the server asks the named host itself.
@@ -92,12 +95,12 @@ async def _fetch(urls: Sequence[tuple[int, str]], most_bytes: int) -> dict[int, 
     ) as client:
         fetched: dict[int, bytes] = {}
         for index, url in urls:
-            fetched[index] = await _fetch_one(client, url, index, min(MAX_IMAGE_BYTES, most_bytes))
-            most_bytes -= len(fetched[index])
+            fetched[index] = await _fetch_one(client, url, index, min(MAX_IMAGE_BYTES, max_bytes))
+            max_bytes -= len(fetched[index])
         return fetched
 
 
-async def _fetch_one(client: httpx2.AsyncClient, url: str, index: int, most_bytes: int) -> bytes:
+async def _fetch_one(client: httpx2.AsyncClient, url: str, index: int, max_bytes: int) -> bytes:
     import httpx2
 
     body = bytearray()
@@ -107,8 +110,8 @@ async def _fetch_one(client: httpx2.AsyncClient, url: str, index: int, most_byte
                 raise _bad(index, f"its host answered {answer.status_code}")
             async for part in answer.aiter_bytes():
                 body += part
-                if len(body) > most_bytes:
-                    raise _bad(index, f"it has more than the {most_bytes:,} bytes that are left")
+                if len(body) > max_bytes:
+                    raise _bad(index, f"it has more than the {max_bytes:,} bytes that are left")
     except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as exc:
         raise _bad(index, f"it could not be fetched ({type(exc).__name__})") from exc
     return bytes(body)
@@ -128,11 +131,12 @@ def _read(data: bytes, index: int) -> Picture:
     try:
         image = read_image(data, index=index)
     except InvalidImageError as exc:
-        raise InvalidImageError(str(exc).replace("images[", "input[", 1), index=index) from exc
+        exc.argument = "input"
+        raise
     if image.pixels is None:
         raise _bad(index, "its size is not known")
     return Picture(data, image.pixels)
 
 
 def _bad(index: int, reason: str) -> InvalidImageError:
-    return InvalidImageError(f"input[{index}] cannot be used: {reason}", index=index)
+    return InvalidImageError(f"cannot be used: {reason}", argument="input", index=index)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, LiteralString
@@ -27,8 +26,6 @@ __all__ = ["Answer", "invalid_field", "problem"]
 
 _MOST_ERRORS: Final = 8
 _MOST_CHARACTERS: Final = 80
-_SPAN: Final = re.compile(r"spans\[(\d+)\] of texts\[\d+\]")
-_TEXT: Final = re.compile(r"\btexts\[(\d+)\]")
 _CLIENTS_FAULT: Final = (
     InvalidInputError,
     LateChunkingUnsupportedError,
@@ -72,15 +69,10 @@ def problem(exc: JinaIntegrationsError | ValidationError, request_id: str) -> An
             headers["WWW-Authenticate"] = "Bearer"
         return _answer(exc.status, str(exc), exc.code, request_id, headers)
     if isinstance(exc, TextTooLongError):
-        return _answer(400, _in_request(exc), ErrorCode.TOKEN_LIMIT, request_id)
+        return _answer(400, str(exc), ErrorCode.TOKEN_LIMIT, request_id)
     if isinstance(exc, _CLIENTS_FAULT):
-        return _answer(400, _in_request(exc), ErrorCode.INVALID_INPUT, request_id)
-    return _answer(500, _in_request(exc), ErrorCode.INTERNAL, request_id)
-
-
-def _in_request(exc: JinaIntegrationsError) -> str:
-    """The message in the words of the request, where items are inputs."""
-    return _TEXT.sub(r"input[\1]", _SPAN.sub(r"input[\1]", str(exc)))
+        return _answer(400, str(exc), ErrorCode.INVALID_INPUT, request_id)
+    return _answer(500, str(exc), ErrorCode.INTERNAL, request_id)
 
 
 def _answer(
@@ -96,7 +88,7 @@ def _answer(
 
 def _unprocessable(exc: ValidationError, request_id: str) -> Answer:
     errors = exc.errors(include_url=False, include_context=False)
-    told = [
+    problems = [
         {
             "field": " -> ".join(["body", *(str(part) for part in error["loc"])]),
             "message": error["msg"],
@@ -106,9 +98,9 @@ def _unprocessable(exc: ValidationError, request_id: str) -> Answer:
         for error in errors[:_MOST_ERRORS]
     ]
     body = {
-        "detail": f"the request is not valid: {told[0]['field']}: {told[0]['message']}",
+        "detail": f"the request is not valid: {problems[0]['field']}: {problems[0]['message']}",
         "request_id": request_id,
-        "errors": told,
+        "errors": problems,
     }
     return Answer(422, json.dumps(body).encode())
 

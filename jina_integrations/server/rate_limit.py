@@ -25,11 +25,11 @@ class Admission:
     """A request that was let in.
 
     Attributes:
-        at: When, in seconds of the limiter's clock.
+        admitted_s: When, in seconds of the limiter's clock.
         tokens: What it counts for; 0 once it was given back.
     """
 
-    at: float
+    admitted_s: float
     tokens: int
 
 
@@ -39,7 +39,7 @@ class _Window:
         self.tokens = 0
 
     def forget(self, before: float) -> None:
-        while self.admissions and self.admissions[0].at <= before:
+        while self.admissions and self.admissions[0].admitted_s <= before:
             self.tokens -= self.admissions.popleft().tokens
 
 
@@ -58,7 +58,7 @@ class RateLimiter:
         self._limit = limit
         self._clock = clock
         self._windows: dict[str, _Window] = {}
-        self._most_windows = _MANY_CLIENTS
+        self._max_windows = _MANY_CLIENTS
 
     def check_requests(self, client: str) -> None:
         """Refuse a client that has no request left, before any work is done for it.
@@ -96,7 +96,7 @@ class RateLimiter:
             return
         free = self._clock() - _WINDOW_S
         if requests_over > 0:
-            free = window.admissions[requests_over - 1].at
+            free = window.admissions[requests_over - 1].admitted_s
         if tokens_over > 0:
             free = max(free, _freed(window, tokens_over))
         wait_s = free + _WINDOW_S - self._clock()
@@ -111,7 +111,7 @@ class RateLimiter:
     def give_back(self, client: str, admission: Admission) -> None:
         """Take the tokens of a request that failed off the count."""
         window = self._window(client)
-        if admission.at > self._clock() - _WINDOW_S:
+        if admission.admitted_s > self._clock() - _WINDOW_S:
             window.tokens -= admission.tokens
             admission.tokens = 0
 
@@ -124,7 +124,7 @@ class RateLimiter:
         before = self._clock() - _WINDOW_S
         window = self._windows.get(client)
         if window is None:
-            if len(self._windows) >= self._most_windows:
+            if len(self._windows) >= self._max_windows:
                 self._drop_idle(before)
             window = self._windows[client] = _Window()
         window.forget(before)
@@ -135,7 +135,7 @@ class RateLimiter:
             window.forget(before)
             if not window.admissions:
                 del self._windows[client]
-        self._most_windows = max(_MANY_CLIENTS, 2 * len(self._windows))
+        self._max_windows = max(_MANY_CLIENTS, 2 * len(self._windows))
 
 
 def _freed(window: _Window, tokens: int) -> float:
@@ -143,5 +143,5 @@ def _freed(window: _Window, tokens: int) -> float:
     for admission in window.admissions:
         tokens -= admission.tokens
         if tokens <= 0:
-            return admission.at
+            return admission.admitted_s
     raise RuntimeError("the window holds fewer tokens than it counts")

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from ..cards import ModelCard
-from ..embedder import Embedder
+from ..embedding.embedder import Embedder
+from ..embedding.vectors import unit
 from ..errors import (
     InvalidSettingError,
     InvalidTextError,
     JinaIntegrationsError,
     RequestRefusedError,
 )
-from ..schemes import SERVICE_SCHEMES
-from ..texts import check_text
+from ..inputs import check_text
+from ..models import ModelCard
 from ..types import FloatArray, Task
-from ..vectors import unit
 from ..wire import (
     EmbeddingItem,
     EmbeddingRequest,
@@ -75,7 +73,7 @@ class Work:
 
     def jobs(self) -> list[Job]:
         """One job for each group; needs a running event loop."""
-        return [Job(group, items) for group, items, _ in self.groups]
+        return [Job(group, items, positions) for group, items, positions in self.groups]
 
 
 class Service:
@@ -91,14 +89,14 @@ class Service:
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         # Full vectors as the model gives them: each request cuts and scales its own.
-        values = replace(settings.embedder, normalize=False).to_dict()
+        values = settings.embedder.replace(normalize=False).to_dict()
         self._embedder = Embedder.from_dict(values)
         self._cutting = Embedder.from_dict({**values, "truncate": True})
         self.card: ModelCard = self._embedder.card
         self.card.scheme(settings.default_task)
         self._tasks = task_names(self.card)
         self._tokenizer = self._embedder.tokenizer
-        _in_thread(lambda: self._embedder.embed(["ready"], task=settings.default_task))
+        self._embedder.embed(["ready"], task=settings.default_task)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -132,11 +130,14 @@ class Service:
                 code=ErrorCode.MODEL_NOT_FOUND,
             )
         inputs = request.input if isinstance(request.input, list) else [request.input]
-        most = self._settings.max_inputs
-        if not 1 <= len(inputs) <= most:
+        max_inputs = self._settings.max_inputs
+        if not 1 <= len(inputs) <= max_inputs:
             kind = "too_long" if inputs else "too_short"
             raise invalid_field(
-                "input", kind, f"1 to {most} inputs in a request, not {len(inputs)}", len(inputs)
+                "input",
+                kind,
+                f"1 to {max_inputs} inputs in a request, not {len(inputs)}",
+                len(inputs),
             )
         late_chunking = bool(request.late_chunking)
         absent = "passage" if late_chunking else self._settings.default_task
@@ -222,7 +223,7 @@ class Service:
             items.append(item)
             places.append(index)
             tokens += item.tokens
-        return Work([(group, *own) for group, own in groups.items()], tokens)
+        return Work([(group, *items) for group, items in groups.items()], tokens)
 
     def _late_work(self, plan: Plan) -> Work:
         texts = [item for item in plan.inputs if isinstance(item, str)]
@@ -248,7 +249,7 @@ class Service:
 
     def _picture_tokens(self, picture: Picture) -> int:
         """What the service counts for a picture; 1 for a model that it does not know."""
-        scheme = SERVICE_SCHEMES.get(self.card.id)
+        scheme = self.card.service
         if scheme is None or not scheme.tile_pixels:
             return 1
         return scheme.picture_tokens(picture.pixels)
@@ -280,8 +281,8 @@ class Service:
             vectors: Of each of its groups, shape (inputs, dimensions).
         """
         rows = np.empty((len(plan.inputs), plan.dimensions), np.float32)
-        for (_, _, places), own in zip(work.groups, vectors, strict=True):
-            rows[np.asarray(places)] = own[:, : plan.dimensions]
+        for (_, _, positions), vectors_of_group in zip(work.groups, vectors, strict=True):
+            rows[np.asarray(positions)] = vectors_of_group[:, : plan.dimensions]
         if plan.normalized:
             rows = unit(rows)
         body = EmbeddingResponse.model_construct(
@@ -297,13 +298,6 @@ class Service:
         return body.model_dump_json().encode()
 
 
-def _in_thread(work: Callable[[], object]) -> None:
-    # Torch keeps a pool of threads for each thread that has used it, and with two of them they
-    # wait for each other: here 17 % slower. So only the batcher's thread shall have one.
-    with ThreadPoolExecutor(1) as executor:
-        executor.submit(work).result()
-
-
 def _merge(
     indices: Sequence[int],
     vectors: Sequence[FloatArray] | FloatArray,
@@ -316,9 +310,10 @@ def _merge(
 
 def _check_input(text: str, index: int) -> None:
     try:
-        check_text(text)
+        check_text(text, index=index)
     except InvalidTextError as exc:
-        raise _refused(str(exc).replace("text", f"input[{index}]", 1)) from exc
+        exc.argument = "input"
+        raise _refused(str(exc)) from exc
 
 
 def _refused(message: str) -> RequestRefusedError:

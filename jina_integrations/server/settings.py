@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self, get_args
 
 from ..errors import InvalidSettingError
@@ -151,7 +151,7 @@ def _local(settings: EmbedderSettings) -> EmbedderSettings:
             raise InvalidSettingError(
                 f"{name} is not the server's to set: each request says what it wants"
             )
-    return replace(settings, backend="local")
+    return settings.replace(backend="local")
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ..cards import ModelCard, TaskScheme
-from ..schemes import CODE_TASK_NAMES, SERVICE_SCHEMES, TASK_NAMES
+from ..models import CODE_TASK_NAMES, TASK_NAMES, ModelCard, TaskScheme
 from ..types import Task
 
 __all__ = ["task_names"]
@@ -16,13 +15,13 @@ def task_names(card: ModelCard) -> dict[str, Task]:
     another's would give other vectors. A model that has no instructions at all takes every name.
     """
     names: dict[str, Task] = {name: task for name, task in TASK_NAMES.items() if task in card.tasks}
-    scheme = SERVICE_SCHEMES.get(card.id)
+    scheme = card.service
     if scheme is not None:
         names |= {
             name: task
             for task, name in scheme.tasks.items()
             if name is not None and task in card.tasks
         }
-    if all(own == TaskScheme() for own in card.tasks.values()):
+    if all(instruction == TaskScheme() for instruction in card.tasks.values()):
         names |= {name: task for name, task in CODE_TASK_NAMES.items() if task in card.tasks}
     return names

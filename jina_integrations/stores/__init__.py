@@ -1,13 +1,21 @@
-"""Vector stores: the contract, the locations that name one, and how to open it."""
+"""Vector stores: the contract, the addresses that name one, filters, and how the core uses them."""
 
-from .base import CollectionInfo, Filters, Store, StoreCounts
-from .location import StoreLocation, open_store
+from .addresses import FolderAddress, ServerAddress, open_store
+from .base import Capabilities, CollectionInfo, Conditions, Store
+from .filters import AnyOf, Condition, Exists, Filters, NoneOf, Range
 
 __all__ = [
+    "AnyOf",
+    "Capabilities",
     "CollectionInfo",
+    "Condition",
+    "Conditions",
+    "Exists",
     "Filters",
+    "FolderAddress",
+    "NoneOf",
+    "Range",
+    "ServerAddress",
     "Store",
-    "StoreCounts",
-    "StoreLocation",
     "open_store",
 ]

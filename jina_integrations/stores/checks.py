@@ -1,119 +1,143 @@
-"""The checks that every store makes before it talks to its library."""
+"""What may be written to a store, whatever the store: checked before the first byte is sent."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
-from ..identity import chunk_id
-from ..types import RESERVED_METADATA, EmbeddedChunk, FloatArray, Scalar
-from .base import Filters
+from ..inputs import find_surrogate
+from ..metadata import check_metadata
+from ..types import FloatArray, Record, SparseVector, VectorKind, Vectors
 
-__all__ = ["check_chunks", "check_filters", "check_query"]
+__all__ = ["checked_records", "checked_vectors"]
 
-
-def check_chunks(chunks: Sequence[EmbeddedChunk], *, dimensions: int) -> dict[str, EmbeddedChunk]:
-    """The chunks by `chunk_id`, in order; of two with one id the later stays.
-
-    Raises:
-        InvalidInputError: a chunk cannot be stored; carries its index. Nothing is written then.
-    """
-    checked: dict[str, EmbeddedChunk] = {}
-    for index, item in enumerate(chunks):
-        chunk = item.chunk
-        name = f"chunk {chunk.index} of document {chunk.document_id!r}"
-        if not 0 <= chunk.index < item.chunk_count:
-            raise InvalidInputError(
-                f"{name}: its document has {item.chunk_count} chunks", index=index
-            )
-        problem = _vector_problem(item.vector, dimensions)
-        if problem:
-            raise InvalidInputError(f"{name}: vector {problem}", index=index)
-        for key, value in {"text": chunk.text, **chunk.metadata}.items():
-            if key in RESERVED_METADATA:
-                raise InvalidInputError(
-                    f"{name}: metadata {key!r} is the stores' own key; rename it", index=index
-                )
-            if _has_surrogate(key, value):
-                raise InvalidInputError(
-                    f"{name}: {key!r} has a lone surrogate, which no store keeps; decode the "
-                    "source as UTF-8 with errors='replace'",
-                    index=index,
-                )
-        checked[chunk_id(chunk.document_id, item.version, chunk.index)] = item
-    return checked
+Dimensions: TypeAlias = Mapping[VectorKind, int]
+"""Length of the vectors of each kind, see `CollectionInfo`."""
 
 
-def check_query(vector: FloatArray, k: int, *, dimensions: int) -> FloatArray:
-    """The query vector as float32, shape (dimensions,).
+def checked_records(records: Iterable[Record], dimensions: Dimensions) -> list[Record]:
+    """The records with float32 vectors, each chunk once; of several the last.
 
     Raises:
-        InvalidInputError: `k` is below 1, or the vector is of another shape, not finite or zero.
+        InvalidInputError: one cannot be stored; carries its index.
     """
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInputError(f"k must be at least 1, not {k!r}")
-    problem = _vector_problem(vector, dimensions)
-    if problem:
-        raise InvalidInputError(f"query vector {problem}")
-    return np.asarray(vector, dtype=np.float32)
+    checked: dict[tuple[str, str, int], Record] = {}
+    metadata: object = None
+    for index, record in enumerate(records):
+        try:
+            _check_fields(record)
+            chunk = record.chunk
+            if chunk.metadata is not metadata:  # the chunks of a document share it
+                check_metadata(chunk.metadata, where="has metadata")
+                metadata = chunk.metadata
+            name = f"(chunk {chunk.index} of document {chunk.document_id!r:.80})"
+            vectors = checked_vectors(record.vectors, dimensions, name)
+        except InvalidInputError as exc:
+            exc.argument, exc.index = "records", index
+            raise
+        key = chunk.document_id, record.version, chunk.index
+        checked[key] = Record(chunk, record.version, record.chunk_count, vectors, record.root)
+    return list(checked.values())
 
 
-def check_filters(filters: Filters | None) -> dict[str, list[Scalar]]:
-    """Each key with the values of which it must equal one; empty for no filter.
+def _check_fields(record: Record) -> None:
+    if not isinstance(record, Record):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInputError(f"must be a Record, not {type(record).__name__}")
+    chunk = record.chunk
+    strings = {
+        "document_id": chunk.document_id,
+        "text": chunk.text,
+        "version": record.version,
+        "root": record.root,
+    }
+    for name, value in strings.items():
+        if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInputError(f"has a {name} that is no str but {type(value).__name__}")
+        if find_surrogate(value) is not None:
+            raise InvalidInputError(f"has a {name} with a lone surrogate, which is not text")
+    numbers = {
+        "index": chunk.index,
+        "start": chunk.start,
+        "end": chunk.end,
+        "chunk_count": record.chunk_count,
+    }
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInputError(f"has a {name} that is no int but {type(number).__name__}")
+    if not 0 <= chunk.index < record.chunk_count:
+        raise InvalidInputError(f"has index {chunk.index} of {record.chunk_count} chunks")
 
-    Numbers are equal across int and float, as in Python; a bool equals only a bool.
+
+def checked_vectors(vectors: Vectors, dimensions: Dimensions, name: str) -> Vectors:
+    """The vectors as float32.
+
+    Args:
+        vectors: At least one.
+        dimensions: Those of the collection.
+        name: What they belong to, for error messages.
 
     Raises:
-        InvalidInputError: no value is given for a key, or one is not a finite scalar.
+        InvalidInputError: one is of a kind or length that the collection has not, or holds NaN,
+            infinity (also only as float32), or nothing but zeros.
     """
-    checked: dict[str, list[Scalar]] = {}
-    for key, wanted in (filters or {}).items():
-        if not isinstance(key, str) or not key:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidInputError(f"filter {key!r}: keys must be non-empty strings")
-        scalar = isinstance(wanted, str | int | float)
-        if not scalar and not isinstance(wanted, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidInputError(
-                f"filter {key!r}: must be a value or a list of values, not {type(wanted).__name__}"
-            )
-        values = [wanted] if isinstance(wanted, str | int | float) else list(wanted)
-        if not values:
-            raise InvalidInputError(f"filter {key!r}: an empty list matches nothing; leave it out")
-        for value in values:
-            _check_filter_value(key, value)
-        checked[key] = values
-    return checked
+    checked: dict[str, Any] = {}
+    for kind in sorted(vectors.kinds):
+        where, value = f"{name}: {kind} vector", getattr(vectors, kind)
+        if kind not in dimensions:
+            raise InvalidInputError(f"{where}: the collection has none of that kind")
+        if kind == "sparse":
+            checked[kind] = _checked_weights(value, where)
+        else:
+            checked[kind] = _checked_rows(value, dimensions[kind], where, tokens=kind == "multi")
+    if not checked:
+        raise InvalidInputError(f"{name}: there is no vector")
+    return Vectors(**checked)
 
 
-def _check_filter_value(key: str, value: object) -> None:
-    if not isinstance(value, str | int | float):
+def _checked_rows(value: object, dimensions: int, where: str, *, tokens: bool) -> FloatArray:
+    rows = _numbers(value, where)
+    fits = rows.ndim == 1 + tokens and rows.shape[-1] == dimensions and len(rows) > 0
+    if not fits:
+        shape = f"(tokens, {dimensions})" if tokens else f"({dimensions},)"
         raise InvalidInputError(
-            f"filter {key!r}: {type(value).__name__} is no str, int, float or bool"
+            f"{where} has shape {rows.shape}, the collection's have {shape}: use the embedder that "
+            "filled it"
         )
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidInputError(f"filter {key!r}: {value} is not a finite number")
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise InvalidInputError(f"filter {key!r}: {value} does not fit 64 bits")
-    if _has_surrogate(key, value):
-        raise InvalidInputError(f"filter {key!r}: a lone surrogate is in no stored text")
+    return _float32(rows, where)
 
 
-def _vector_problem(vector: FloatArray, dimensions: int) -> str:
-    if np.shape(vector) != (dimensions,):
-        return (
-            f"has shape {np.shape(vector)}, the collection's have ({dimensions},): use the "
-            "embedder that filled it"
-        )
-    if not np.isfinite(vector).all():
-        return "has NaN or infinite numbers"
-    return "" if np.any(vector) else "is all zero, which has no direction"
+def _checked_weights(value: object, where: str) -> SparseVector:
+    if not isinstance(value, SparseVector):
+        raise InvalidInputError(f"{where} must be a SparseVector, not {type(value).__name__}")
+    indices, values = np.asarray(value.indices), _numbers(value.values, where)
+    if indices.dtype.kind not in "iu" or indices.ndim != 1 or indices.shape != values.shape:
+        raise InvalidInputError(f"{where} must have one whole number as index of each weight")
+    if len(indices) and (indices[0] < 0 or indices[-1] >= 2**32 or np.any(np.diff(indices) <= 0)):
+        raise InvalidInputError(f"{where} has indices that do not ascend from 0 to 2**32")
+    return SparseVector(indices.astype(np.uint32), _float32(values, where))
 
 
-def _has_surrogate(*texts: object) -> bool:
+def _numbers(value: object, where: str) -> NDArray[np.number[Any]]:
     try:
-        "".join(text for text in texts if isinstance(text, str)).encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+        numbers: NDArray[Any] = np.asarray(value)
+    except ValueError as exc:
+        raise InvalidInputError(f"{where} has rows of different lengths") from exc
+    if numbers.dtype.kind not in "fiu":
+        raise InvalidInputError(f"{where} holds {numbers.dtype}, not real numbers")
+    return cast("NDArray[np.number[Any]]", numbers)
+
+
+def _float32(numbers: NDArray[np.number[Any]], where: str) -> FloatArray:
+    with np.errstate(over="ignore"):
+        stored = numbers.astype(np.float32, copy=False)
+    if 0 < np.vdot(stored, stored) < np.inf and stored.ndim == 1:
+        return stored  # the usual case, in one pass: NaN and infinity fail the comparison
+    if not np.isfinite(stored).all():
+        raise InvalidInputError(f"{where} has NaN, or numbers that float32 does not hold")
+    if not np.any(stored, axis=-1).all():
+        raise InvalidInputError(f"{where} is all zero, which has no direction")
+    return stored

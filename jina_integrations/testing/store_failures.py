@@ -4,8 +4,8 @@
 
     class TestMyStoreKilled(KilledWriterContract):
         @pytest.fixture
-        def location(self, tmp_path):
-            return f"mystore:{tmp_path}#handbook"
+        def address(self, tmp_path):
+            return f"mystore:{tmp_path}/index#handbook"
 
     class TestMyStoreOnAFullDisk(FullDiskContract):
         kind = "mystore"
@@ -17,92 +17,99 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from ..stores import open_store
-from .store_contract import INFO, embedded, vectors
+from ..stores import AnyOf, open_store
+from ..stores.access import StoreAccess
+from .store_samples import INFO, dense_vectors, records
 
 __all__ = ["FullDiskContract", "KilledWriterContract"]
 
 _WRITER = """
 import sys
 from jina_integrations.stores import open_store
-from jina_integrations.testing.store_contract import embedded
+from jina_integrations.stores.access import StoreAccess
+from jina_integrations.testing.store_samples import records
 
-store = open_store(sys.argv[1])
+access = StoreAccess(open_store(sys.argv[1]))
 for number in range(10_000):
-    store.write(embedded(f"d{number}", "v1", 40, seed=number))
+    access.write(records(f"d{number}", "v1", 40, seed=number))
     print(number, flush=True)
 """
 
 
 class KilledWriterContract:
-    """Subclass it and override `location`, for a store that keeps its data beyond the process."""
+    """Subclass it and override `address`, for a store that keeps its data beyond the process."""
 
     @pytest.fixture
-    def location(self) -> str:
+    def address(self) -> str:
         """Where the collection is to be made, as `open_store` takes it."""
-        raise NotImplementedError("override the fixture location")
+        raise NotImplementedError("override the fixture address")
 
     @pytest.mark.parametrize("finished", [0, 3])
-    def test_a_killed_writer_loses_nothing_it_confirmed(self, location: str, finished: int) -> None:
-        """What `write` returned for is complete, and the next run completes the rest."""
-        with open_store(location) as store:
-            store.create(INFO)
-        self._write_and_kill(location, finished)
+    def test_a_killed_writer_loses_nothing_it_confirmed(self, address: str, finished: int) -> None:
+        """Of each document whose first chunk is there, all chunks are; the rest can be written."""
+        with closing(StoreAccess(open_store(address))) as access:
+            access.create(INFO)
+        _write_and_kill(address, finished)
         documents = [f"d{number}" for number in range(finished + 3)]
-        with open_store(location) as store:
-            complete = store.find_complete(dict.fromkeys(documents, "v1"))
+        with closing(StoreAccess(open_store(address))) as access:
+            assert access.describe() == INFO
+            first = (AnyOf("document_id", tuple(documents)), AnyOf("chunk_index", (0,)))
+            complete = {record.chunk.document_id for record in access.scan(first, content=False)}
             assert complete >= set(documents[: finished + 1])
             for document in complete:
-                hits = store.search(vectors(1)[0], k=100, filters={"document_id": document})
+                where = (AnyOf("document_id", (document,)),)
+                assert access.count(where) == 40
+                hits = access.search(dense_vectors(1)[0], k=100, where=where)
                 assert sorted(hit.chunk.index for hit in hits) == list(range(40))
             for number, document in enumerate(documents):
                 if document not in complete:
-                    store.write(embedded(document, "v1", 40, seed=number))
-            assert store.find_complete(dict.fromkeys(documents, "v1")) == set(documents)
+                    access.write(records(document, "v1", 40, seed=number))
+            assert access.count((AnyOf("document_id", tuple(documents)),)) == 40 * len(documents)
 
-    @staticmethod
-    def _write_and_kill(location: str, finished: int) -> None:
-        command: Sequence[str] = [sys.executable, "-c", _WRITER, location]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:  # noqa: S603
-            assert writer.stdout is not None
-            for line in writer.stdout:
-                if int(line) == finished:
-                    writer.kill()  # in the middle of the next document, or soon before
-                    break
-            else:
-                pytest.fail(f"the writer ended by itself with {writer.wait()}")
+
+def _write_and_kill(address: str, finished: int) -> None:
+    command = [sys.executable, "-c", _WRITER, address]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:  # noqa: S603
+        assert writer.stdout is not None
+        for line in writer.stdout:
+            if int(line) == finished:
+                writer.kill()  # in the middle of the next document, or soon before
+                break
+        else:
+            pytest.fail(f"the writer ended by itself with {writer.wait()}")
 
 
 _FILLER = """
 import subprocess, sys
 from jina_integrations.errors import StoreFullError
-from jina_integrations.stores import open_store
-from jina_integrations.testing.store_contract import INFO, embedded
+from jina_integrations.stores import AnyOf, open_store
+from jina_integrations.stores.access import StoreAccess
+from jina_integrations.testing.store_samples import INFO, records
 
-store = open_store(sys.argv[1])
-store.create(INFO)
+access = StoreAccess(open_store(sys.argv[1]))
+access.create(INFO)
 try:
-    for number in range(2000):
-        store.write(embedded(f"d{number}", "v1", 40, seed=number))
+    for number in range(5000):
+        access.write(records(f"d{number}", "v1", 40, seed=number))
 except StoreFullError as exc:
     print("full:", exc)
 else:
     sys.exit("the disk never got full")
-store.close()
-subprocess.run(["mount", "-o", "remount,size=64m", "disk"], check=True)
-store = open_store(sys.argv[1])
-versions = {f"d{row}": "v1" for row in range(number + 1)}
-missing = versions.keys() - store.find_complete(versions)
-assert missing <= {f"d{number}"}, missing
-store.write(embedded(f"d{number}", "v1", 40, seed=number))
-assert store.find_complete(versions) == versions.keys()
-assert store.counts().chunks == 40 * (number + 1)
+access.close()
+subprocess.run(["mount", "-o", f"remount,size={sys.argv[2]}", "disk"], check=True)
+access = StoreAccess(open_store(sys.argv[1]))
+first = (AnyOf("chunk_index", (0,)),)
+complete = {record.chunk.document_id for record in access.scan(first, content=False)}
+assert {f"d{row}" for row in range(number)} <= complete, number
+access.write(records(f"d{number}", "v1", 40, seed=number))
+assert access.count(first) == number + 1
+assert access.count() == 40 * (number + 1)
 print("completed", number)
 """
 
@@ -110,21 +117,29 @@ _NO_MOUNT = 77
 
 
 class FullDiskContract:
-    """Subclass it and set `kind`, for a store that keeps its data in a folder."""
+    """Subclass it and set `kind`, for a store that keeps its data in a folder.
+
+    Attributes:
+        kind: Name of the store's entry point.
+        small: Size of the disk that gets full; an empty collection must fit.
+        large: Its size afterwards, on which the run is completed.
+    """
 
     kind: ClassVar[str]
-    """Name of the store's entry point."""
+    small: ClassVar[str] = "6m"
+    large: ClassVar[str] = "64m"
 
     def test_a_full_disk_is_named_and_loses_nothing(self, tmp_path: Path) -> None:
-        """On a file system of 6 MB, which then grows. Needs Linux, and leave to mount one."""
+        """On a file system that then grows. Needs Linux, and leave to mount one."""
         unshare = shutil.which("unshare")
         if unshare is None:
             pytest.skip("needs unshare(1) to mount a small file system")
         (tmp_path / "disk").mkdir()
-        mount = f'mount -t tmpfs -o size=6m none disk || exit {_NO_MOUNT}; exec "$@"'
-        location = f"{self.kind}:disk/index#handbook"
+        mount = f'mount -t tmpfs -o size={self.small} none disk || exit {_NO_MOUNT}; exec "$@"'
+        address = f"{self.kind}:disk/index#handbook"
+        writer = [sys.executable, "-c", _FILLER, address, self.large]
         done = subprocess.run(  # noqa: S603
-            [unshare, "-Urm", "sh", "-c", mount, "sh", sys.executable, "-c", _FILLER, location],
+            [unshare, "-Urm", "sh", "-c", mount, "sh", *writer],
             cwd=tmp_path,
             capture_output=True,
             text=True,

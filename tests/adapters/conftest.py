@@ -18,9 +18,9 @@ from jina_integrations.wire import encode_row
 
 
 @contextlib.contextmanager
-def serving(folder):
+def serving(folder, *, port=0):
     """Port and process of a server of this machine's chromadb, which ends with the block."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
+    with socket.create_server(("127.0.0.1", port)) as free:
         port = free.getsockname()[1]
     command = [str(Path(sys.executable).with_name("chroma")), "run", "--path", str(folder)]
     command += ["--host", "127.0.0.1", "--port", str(port)]
@@ -38,6 +38,45 @@ def serving(folder):
             yield port, server
         finally:
             server.terminate()
+
+
+_ANOTHER_USER = """
+import os, sys
+from jina_integrations.errors import JinaIntegrationsError
+from jina_integrations.stores import open_store
+from jina_integrations.stores.access import StoreAccess
+from jina_integrations.testing import INFO, dense_vectors, records
+
+access = StoreAccess(open_store(sys.argv[1]))
+os.setgroups([]), os.setgid(65534), os.setuid(65534)  # once all is imported
+for call in (
+    access.describe, access.count, lambda: len(access.search(dense_vectors(1)[0], k=99)),
+    lambda: access.write(records("c", "v1", 1)), lambda: access.delete(()),
+    lambda: access.remember(INFO), access.settle, access.drop,
+):
+    try:
+        print(call())
+    except JinaIntegrationsError as exc:
+        print(type(exc).__name__, exc)
+access.close()
+"""
+
+
+@pytest.fixture
+def another_user(tmp_path):
+    """What a user who owns nothing gets from a store: a line for each call of `_ANOTHER_USER`."""
+    if os.name != "posix" or os.geteuid() != 0:
+        pytest.skip("needs root, to become another user")
+    for parent in (tmp_path, *tmp_path.parents):
+        parent.chmod(parent.stat().st_mode | 0o055)
+
+    def calls(address):
+        command = [sys.executable, "-c", _ANOTHER_USER, address]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines(), done.stderr
+
+    return calls
 
 
 @pytest.fixture(scope="session")

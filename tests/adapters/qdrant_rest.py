@@ -6,10 +6,12 @@ addresses, the key's header, status codes, request sizes, a server that dies.
 
 What it is not: Qdrant. No HNSW index, no write-ahead log, no concurrency, no disk. It says nothing
 about the speed, the durability or the filter engine of a real server. It imitates four refusals of
-the real one that matter to us: 401 without the key, 409 for a collection that exists, 413 above
-32 MB, 400 for a facet without its payload index.
+the real one that matter to us: 401 without the key, 404 without the collection, 409 for one that
+exists, 413 above 32 MB.
 
-    python qdrant_rest.py [--api-key KEY]      prints its port, then serves until killed
+    python qdrant_rest.py [--api-key KEY] [--no-metadata]   prints its port, serves until killed
+
+`--no-metadata` forgets what a collection is told to remember, as servers before 1.16 do.
 """
 
 import argparse
@@ -22,11 +24,12 @@ from qdrant_client.http.models import (
     CountRequest,
     CreateCollection,
     CreateFieldIndex,
-    FacetRequest,
-    FilterSelector,
     PointInsertOperations,
     PointRequest,
+    PointsSelector,
     QueryRequest,
+    ScrollRequest,
+    UpdateCollection,
 )
 
 MAX_REQUEST_BYTES = 32 * 2**20
@@ -39,8 +42,9 @@ class RefusedError(Exception):
 
 
 class Routes:
-    def __init__(self):
+    def __init__(self, *, keeps_metadata=True):
         self.client = QdrantClient(":memory:")
+        self.keeps_metadata = keeps_metadata
         self.indexes = {}
 
     def answer(self, method, path, body):
@@ -59,22 +63,28 @@ class Routes:
             raise RefusedError(404, f"Not found: Collection `{name}` doesn't exist!")
         return {
             ("GET",): self.info,
+            ("PATCH",): self.change,
             ("PUT", "index"): self.index,
             ("PUT", "points"): self.upsert,
             ("POST", "points"): self.retrieve,
             ("POST", "points", "count"): self.count,
             ("POST", "points", "delete"): self.delete,
             ("POST", "points", "query"): self.query,
-            ("POST", "facet"): self.facet,
+            ("POST", "points", "scroll"): self.scroll,
         }[route](name, body)
 
     def create(self, name, request):
         if self.client.collection_exists(name):
             raise RefusedError(409, f"Wrong input: Collection `{name}` already exists!")
         self.indexes[name] = {}
+        metadata = request.metadata if self.keeps_metadata else None
         return self.client.create_collection(
-            name, vectors_config=request.vectors, metadata=request.metadata
+            name, vectors_config=request.vectors, metadata=metadata
         )
+
+    def change(self, name, body):
+        request = UpdateCollection.model_validate_json(body)
+        return self.client.update_collection(name, metadata=request.metadata)
 
     def info(self, name, _):
         info = self.client.get_collection(name)
@@ -104,7 +114,7 @@ class Routes:
         return self.client.count(name, count_filter=request.filter)
 
     def delete(self, name, body):
-        return self.client.delete(name, FilterSelector.model_validate_json(body))
+        return self.client.delete(name, TypeAdapter(PointsSelector).validate_json(body))
 
     def query(self, name, body):
         request = QueryRequest.model_validate_json(body)
@@ -119,11 +129,17 @@ class Routes:
             with_payload=request.with_payload,
         )
 
-    def facet(self, name, body):
-        request = FacetRequest.model_validate_json(body)
-        if request.key not in self.indexes[name]:
-            raise RefusedError(400, f"Bad request: no index for `{request.key}`")
-        return self.client.facet(name, request.key, limit=request.limit)
+    def scroll(self, name, body):
+        request = ScrollRequest.model_validate_json(body)
+        points, offset = self.client.scroll(
+            name,
+            scroll_filter=request.filter,
+            limit=request.limit,
+            offset=request.offset,
+            with_payload=request.with_payload,
+            with_vectors=request.with_vector,
+        )
+        return models.ScrollResult(points=points, next_page_offset=offset)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -147,7 +163,7 @@ class Handler(BaseHTTPRequestHandler):
         except ValueError as exc:
             self.send(400, {"status": {"error": f"Wrong input: {exc}"}, "time": 0.0})
 
-    do_GET = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815 - the names that http.server calls
+    do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815 - http.server's names
 
     def send(self, status, answer):
         if self.path == "/":
@@ -171,9 +187,10 @@ def main():
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--api-key")
+    parser.add_argument("--no-metadata", action="store_true")
     arguments = parser.parse_args()
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    server.routes = Routes()
+    server.routes = Routes(keeps_metadata=not arguments.no_metadata)
     server.api_key = arguments.api_key
     server.version = version("qdrant-client")
     print(server.server_port, flush=True)  # noqa: T201 - the caller reads it

@@ -21,10 +21,10 @@ from chromadb.utils.embedding_functions import JinaEmbeddingFunction, known_embe
 
 from jina_adapters.chroma import ChromaStore
 from jina_adapters.chroma import JinaIntegrationsEmbeddingFunction as Function
-from jina_integrations import ApiSettings, Document, Embedder, SentenceChunker, ingest
+from jina_integrations import ApiSettings, Collection, Document, Embedder, SentenceChunker
+from jina_integrations.adapting import warn_once
 from jina_integrations.errors import (
     CollectionNotFoundError,
-    FingerprintMismatchError,
     InvalidImageError,
     InvalidInputError,
     InvalidSettingError,
@@ -32,12 +32,13 @@ from jina_integrations.errors import (
     MissingKeyError,
     ModelLoadError,
     ModelNotFoundError,
+    RecipeMismatchError,
     StoreCorruptError,
     UnsupportedModalityError,
     UnsupportedTaskError,
 )
-from jina_integrations.framework import warn_once
-from jina_integrations.stores import open_store
+from jina_integrations.stores import AnyOf
+from jina_integrations.stores.access import StoreAccess
 
 ROOT = Path(__file__).parents[2]
 LICENCE = (ROOT / "LICENSE").read_text(encoding="utf-8")
@@ -45,6 +46,7 @@ LICENCE = LICENCE[LICENCE.index("3. Grant of Patent") : LICENCE.index("END OF TE
 KEY = "a-secret-key"
 KEY_VARIABLES = ("JINA_API_KEY", "JINAAI_API_KEY", "CHROMA_JINA_API_KEY")
 REVISION = "0" * 40
+TEAM = ApiSettings(api_key_env_var="TEAM_KEY")
 
 
 @pytest.fixture(autouse=True)
@@ -109,14 +111,16 @@ class TestProtocol:
         source = """if True:
             import sys, threading
             from jina_adapters.chroma import JinaIntegrationsEmbeddingFunction as Function
-            Function("minilm"), Function("jina-embeddings-v3", api_key_env_var="NOT_SET")
+            from jina_integrations import ApiSettings
+            KEYED = ApiSettings(api_key_env_var="NOT_SET")
+            Function("minilm"), Function("jina-embeddings-v3", api=KEYED)
             opened, threads, modules = [], threading.active_count(), set(sys.modules)
             sys.addaudithook(lambda event, _: opened.append(event) if event in WATCHED else None)
             WATCHED = {"socket.__new__", "socket.connect", "socket.getaddrinfo", "open"}
             for _ in range(500):
                 for function in (
                     Function("minilm"),
-                    Function("jina-embeddings-v3", api_key_env_var="NOT_SET"),
+                    Function("jina-embeddings-v3", api=KEYED),
                 ):
                     rebuilt = Function.build_from_config(function.get_config())
                     assert rebuilt == function
@@ -136,7 +140,7 @@ class TestProtocol:
             Function("echo", api=ApiSettings(max_retries=1), backend="auto"),
             Function("any", dtype="bfloat16", truncate=True, revision=REVISION, batch_tokens=9),
             Function("jina-embeddings-v3", api_key=KEY, api=ApiSettings(max_retries=1)),
-            Function("any", base_url="http://127.0.0.1:9/v1", api_key_env_var="TEAM_KEY"),
+            Function("any", base_url="http://127.0.0.1:9/v1", api=TEAM),
         ],
         ids=str,
     )
@@ -160,7 +164,7 @@ class TestProtocol:
     @pytest.mark.parametrize(
         ("config", "message"),
         [
-            ({}, "needs a 'model'"),
+            ({}, "model is missing"),
             ({"model": "echo", "colour": 1}, "colour"),
             ({"model": "echo", "task": "retrieval.query"}, "task must be"),
             ({"model": "echo", "dimensions": "8"}, "dimensions"),
@@ -214,7 +218,7 @@ class TestBackend:
 class TestKey:
     def test_only_the_variables_name_is_stored(self, client, service, monkeypatch, tmp_path):
         monkeypatch.setenv("TEAM_KEY", KEY)
-        function = Function("jina-embeddings-v3", base_url=service.url, api_key_env_var="TEAM_KEY")
+        function = Function("jina-embeddings-v3", base_url=service.url, api=TEAM)
         collection = client.create_collection("handbook", embedding_function=function)
         collection.add(ids=["1"], documents=["bread"])
         assert service.keys == [f"Bearer {KEY}"]
@@ -249,103 +253,20 @@ class TestKey:
         assert key not in str(caught.value)
 
 
-class TestTheirArguments:
-    """Code written for chromadb's JinaEmbeddingFunction, with the import changed."""
-
-    def test_the_model(self):
-        assert Function(backend="local") == Function("jina-embeddings-v2-base-en", backend="local")
-        assert Function(model_name="minilm") == Function("minilm")
-        with pytest.raises(InvalidSettingError, match="give one"):
-            Function("minilm", model_name="minilm")
-
-    def test_every_argument_of_theirs_is_taken(self, monkeypatch):
-        monkeypatch.setenv("CHROMA_JINA_API_KEY", KEY)
-        arguments = {
-            "api_key_env_var": "CHROMA_JINA_API_KEY",
-            "model_name": "jina-embeddings-v3",
-            "task": None,
-            "late_chunking": None,
-            "truncate": None,
-            "dimensions": None,
-            "embedding_type": None,
-            "normalized": None,
-            "query_config": None,
-        }
-        theirs = JinaEmbeddingFunction(**arguments)
-        assert theirs.get_config().keys() == arguments.keys()
-        ours = Function(**arguments)
-        assert ours == Function("jina-embeddings-v3", api_key_env_var="CHROMA_JINA_API_KEY")
-        assert ours.embedder.backend == "api"
-        chosen = Function(
-            api_key=KEY,
-            model_name="jina-embeddings-v3",
-            api_key_env_var="TEAM_KEY",
-            truncate=True,
-            dimensions=64,
-            embedding_type="float",
-            normalized=False,
-            query_config={"task": "retrieval.query"},
-        )
-        assert chosen == Function(
-            "jina-embeddings-v3",
-            api=ApiSettings(api_key_env_var="TEAM_KEY"),
-            truncate=True,
-            dimensions=64,
-            normalize=False,
-        )
-
-    def test_their_default_variable_is_read_last(self, monkeypatch):
-        api = Function("jina-embeddings-v3", backend="api")
-        monkeypatch.setenv("CHROMA_JINA_API_KEY", KEY)
-        theirs = Function("jina-embeddings-v3", api_key_env_var="CHROMA_JINA_API_KEY")
-        assert Function("jina-embeddings-v3") == theirs
-        assert Function("jina-embeddings-v3", api_key="another") == theirs
-        assert Function("minilm").embedder.backend == "local"
-        assert Function("jina-embeddings-v3", backend="local").embedder.backend == "local"
-        monkeypatch.setenv("JINA_API_KEY", KEY)
-        assert Function("jina-embeddings-v3") == api
-
-    def test_the_variable_joins_the_api_settings(self):
-        api = ApiSettings(max_retries=1)
-        both = Function("jina-embeddings-v3", api=api, api_key_env_var="TEAM_KEY")
-        joined = ApiSettings(max_retries=1, api_key_env_var="TEAM_KEY")
-        assert both == Function("jina-embeddings-v3", api=joined)
-        assert both == Function("jina-embeddings-v3", api=joined, api_key_env_var="TEAM_KEY")
-        with pytest.raises(InvalidSettingError, match="'OTHER', and 'TEAM_KEY'"):
-            Function("jina-embeddings-v3", api=joined, api_key_env_var="OTHER")
-
-    def test_normalized_is_normalize(self):
-        assert Function("echo", normalized=False) == Function("echo", normalize=False)
-        with pytest.raises(InvalidSettingError, match="one setting"):
-            Function("echo", normalized=False, normalize=True)
-
-    @pytest.mark.parametrize("embedding_type", ["binary", "ubinary", "base64"])
-    def test_only_floats_can_be_stored(self, embedding_type):
-        with pytest.raises(InvalidSettingError, match="embed_binary"):
-            Function("echo", embedding_type=embedding_type)
-
+class TestArguments:
     @pytest.mark.parametrize(
-        "arguments",
-        [
-            {"task": "retrieval.passage"},
-            {"task": "retrieval.query"},
-            {"task": "retrieval.query", "query_config": {"task": "retrieval.query"}},
-            {"query_config": {"task": "retrieval.passage"}},
-        ],
-        ids=str,
+        "name",
+        ["model_name", "api_key_env_var", "normalized", "embedding_type", "query_config", "colour"],
     )
-    def test_one_task_for_both_sides_is_put_right_and_said_once(self, arguments):
-        with pytest.warns(UserWarning, match="questions as queries"):
-            function = Function("jina-embeddings-v3", **arguments)
-        with warnings.catch_warnings(action="error"):
-            again = Function("jina-embeddings-v3", **arguments)
-        assert function == again == Function("jina-embeddings-v3")
+    def test_what_it_does_not_know_is_refused_by_name(self, name):
+        """Among them the arguments of chromadb's own JinaEmbeddingFunction."""
+        with pytest.raises(InvalidSettingError, match=name):
+            Function("echo", **{name: "x"})
 
-    @pytest.mark.parametrize("task", ["retrieval.passage", "passage", None])
-    def test_a_task_for_each_side_needs_no_warning(self, task):
-        with warnings.catch_warnings(action="error"):
-            function = Function("echo", task=task, query_config={"task": "retrieval.query"})
-        assert function == Function("echo")
+    @pytest.mark.parametrize("task", ["retrieval.passage", "retrieval.query", "query", "passage"])
+    def test_one_task_of_retrieval_for_both_sides_is_refused(self, task):
+        with pytest.raises(InvalidSettingError, match="leave it out"):
+            Function("jina-embeddings-v3", task=task)
 
     @pytest.mark.parametrize(
         ("task", "sent"), [("text-matching", "text-matching"), ("separation", "separation")]
@@ -354,28 +275,13 @@ class TestTheirArguments:
         with warnings.catch_warnings(action="error"):
             function = Function("jina-embeddings-v3", base_url=service.url, task=task)
             same = Function("jina-embeddings-v3", base_url=service.url, task=task)
-            Function("jina-embeddings-v3", task=task, query_config={"task": task})
         function(["bread"])
         same.embed_query(["bread"])
         assert [body["task"] for body in service.bodies] == [sent, sent]
 
-    @pytest.mark.parametrize(
-        ("arguments", "message"),
-        [
-            ({"task": "code2code.query"}, "task must be one of"),
-            ({"query_config": {"task": "nonsense"}}, "task must be one of"),
-            ({"query_config": {"dimensions": 8}}, "dimensions"),
-            ({"query_config": {"task": "text-matching"}}, "do not belong together"),
-            (
-                {"task": "clustering", "query_config": {"task": "retrieval.query"}},
-                "do not belong together",
-            ),
-        ],
-        ids=str,
-    )
-    def test_tasks_that_do_not_fit_are_refused(self, arguments, message):
-        with pytest.raises(InvalidSettingError, match=message):
-            Function("echo", **arguments)
+    def test_an_unknown_task_is_refused(self):
+        with pytest.raises(InvalidSettingError, match="task must be one of"):
+            Function("echo", task="nonsense")
 
     def test_a_task_that_the_model_lacks_is_refused_at_use(self):
         function = Function("jina-code-embeddings-0.5b", backend="api", task="clustering")
@@ -386,7 +292,7 @@ class TestTheirArguments:
         with warnings.catch_warnings(action="error"):
             function = Function("echo", late_chunking=True)
             function.embed_query(["questions know nothing of it"])
-        with pytest.warns(UserWarning, match=r"ingest\(…\) documents into a ChromaStore"):
+        with pytest.warns(UserWarning, match="ingest documents by"):
             vectors = function(["Berlin is large.", "It lies on the Spree."])
         with warnings.catch_warnings(action="error"):
             function(["again"])
@@ -395,23 +301,23 @@ class TestTheirArguments:
 
     @pytest.mark.parametrize(
         "extra",
-        [{"dimensions": 64}, {"model_name": "x"}, {"api_key": KEY}, {"api_key_env_var": "X"}],
+        [{"dimensions": 64}, {"api_key": KEY}],
         ids=str,
     )
     def test_a_ready_embedder_takes_no_more_settings(self, extra):
-        with pytest.raises(InvalidSettingError, match=r"pass them to Embedder\(…\)"):
+        with pytest.raises(InvalidSettingError, match=r"to Embedder\(\.\.\.\)"):
             Function(Embedder("echo"), **extra)
 
 
 DRIFT = [
     ({"model": "other"}, "model='base' (here 'other')"),
-    ({"revision": REVISION}, f"revision=default (here '{REVISION}')"),
-    ({"dimensions": 64}, "dimensions=default (here 64)"),
-    ({"normalize": False}, "normalize=default (here False)"),
-    ({"dtype": "bfloat16"}, "dtype='float32' (here 'half precision')"),
+    ({"revision": REVISION}, f"revision=None (here '{REVISION}')"),
+    ({"dimensions": 64}, "dimensions=None (here 64)"),
+    ({"normalize": False}, "normalize=None (here False)"),
+    ({"dtype": "bfloat16"}, "dtype='float32' (here 'bfloat16')"),
     ({"truncate": True}, "truncate=False (here True)"),
     ({"long": "windows"}, "long='error' (here 'windows')"),
-    ({"task": "clustering"}, "task=default (here 'clustering')"),
+    ({"task": "clustering"}, "task=None (here 'clustering')"),
     ({"base_url": "http://127.0.0.1:9/v1"}, "backend='local' (here 'api')"),
 ]
 HARMLESS = [
@@ -430,7 +336,7 @@ class TestDrift:
     def test_what_changes_vectors_is_refused(self, changed, message):
         old = Function("base")
         new = Function(**{"model": "base", **changed})
-        with pytest.raises(FingerprintMismatchError) as caught:
+        with pytest.raises(RecipeMismatchError) as caught:
             new.validate_config_update(old.get_config(), new.get_config())
         assert message in str(caught.value)
 
@@ -443,7 +349,7 @@ class TestDrift:
     def test_windows_count_where_long_texts_are_cut_into_them(self):
         old = Function("minilm", long="windows")
         new = Function("minilm", long="windows", window_tokens=64)
-        with pytest.raises(FingerprintMismatchError, match="window_tokens"):
+        with pytest.raises(RecipeMismatchError, match="window_tokens"):
             new.validate_config_update(old.get_config(), new.get_config())
 
     def test_a_default_that_is_spelt_out_is_no_drift(self):
@@ -452,7 +358,7 @@ class TestDrift:
         assert new.validate_config_update(old.get_config(), new.get_config()) is None
 
     def test_how_the_service_is_reached_may_change(self):
-        old = Function("jina-embeddings-v3", api_key_env_var="TEAM_KEY")
+        old = Function("jina-embeddings-v3", api=TEAM)
         api = ApiSettings(requests_per_minute=None, read_timeout_s=5)
         new = Function("jina-embeddings-v3", base_url="http://127.0.0.1:9/v1", api=api)
         assert new.validate_config_update(old.get_config(), new.get_config()) is None
@@ -460,7 +366,7 @@ class TestDrift:
     def test_an_unknown_model_is_another_on_another_server(self):
         old = Function("theirs", base_url="http://127.0.0.1:8/v1")
         new = Function("theirs", base_url="http://127.0.0.1:9/v1")
-        with pytest.raises(FingerprintMismatchError, match="base_url"):
+        with pytest.raises(RecipeMismatchError, match="base_url"):
             new.validate_config_update(old.get_config(), new.get_config())
 
     @pytest.mark.parametrize("kind", ["folder", "server"])
@@ -479,7 +385,7 @@ class TestDrift:
 
         collection = client.create_collection(name, embedding_function=Function("echo"))
         drifted = Function("echo", dimensions=64)
-        with pytest.raises(FingerprintMismatchError, match="put the old function back"):
+        with pytest.raises(RecipeMismatchError, match="put the old function back"):
             collection.modify(configuration={"embedding_function": drifted})
         assert stored_dimensions() == 64
         collection.modify(configuration={"embedding_function": Function("echo")})
@@ -495,7 +401,7 @@ class TestDrift:
             client.get_collection("handbook", embedding_function=drifted),
             client.get_or_create_collection("handbook", embedding_function=drifted),
         ):
-            with pytest.raises(FingerprintMismatchError, match=r"'handbook'.*normalize=True"):
+            with pytest.raises(RecipeMismatchError, match=r"'handbook'.*normalize=True"):
                 drifted.check(collection)
             assert Function("echo", batch_tokens=9).check(collection) is None
             collection = client.get_collection("handbook")
@@ -533,8 +439,8 @@ class TestTrust:
 
     def test_a_collection_cannot_say_where_texts_are_sent(self, client, service, monkeypatch):
         monkeypatch.setenv("JINA_API_KEY", KEY)
-        own = Function("jina-embeddings-v3", base_url=service.url)
-        collection = client.create_collection("handbook", embedding_function=own)
+        mine = Function("jina-embeddings-v3", base_url=service.url)
+        collection = client.create_collection("handbook", embedding_function=mine)
         collection.add(ids=["1"], documents=["bread"])
         sent = len(service.bodies)
         stored = client.get_collection("handbook")
@@ -546,7 +452,7 @@ class TestTrust:
             with pytest.raises(ModelLoadError, match=f"sends texts and a key to {service.url}"):
                 use()
         assert len(service.bodies) == sent
-        given = client.get_collection("handbook", embedding_function=own)
+        given = client.get_collection("handbook", embedding_function=mine)
         assert given.query(query_texts=["bread?"])["ids"] == [["1"]]
         given.add(ids=["2"], documents=["more bread"])
         assert len(service.bodies) == sent + 2
@@ -555,8 +461,8 @@ class TestTrust:
         """Also where the collection names another server."""
         stored = Function("jina-embeddings-v3", base_url="http://127.0.0.1:9/v1")
         client.create_collection("handbook", embedding_function=stored)
-        own = Function("jina-embeddings-v3", base_url=service.url)
-        collection = client.get_collection("handbook", embedding_function=own)
+        mine = Function("jina-embeddings-v3", base_url=service.url)
+        collection = client.get_collection("handbook", embedding_function=mine)
         collection.add(ids=["1"], documents=["bread"])
         collection.update(ids=["1"], documents=["rye bread"])
         collection.upsert(ids=["2"], documents=["bread"])
@@ -564,9 +470,9 @@ class TestTrust:
         assert len(service.bodies) == 4
 
     def test_a_collection_cannot_let_code_run(self):
-        own = Function("org/model", trust_remote_code=True, revision=REVISION)
-        rebuilt = Function.build_from_config(own.get_config())
-        assert rebuilt == own
+        mine = Function("org/model", trust_remote_code=True, revision=REVISION)
+        rebuilt = Function.build_from_config(mine.get_config())
+        assert rebuilt == mine
         for use in (rebuilt, rebuilt.embed_query):
             with pytest.raises(ModelLoadError, match=r"code from the repository of 'org/model'"):
                 use(["bread"])
@@ -602,7 +508,7 @@ class TestRestart:
         texts = licence_chunks()
         with chromadb.PersistentClient(tmp_path / "index") as client:
             collection = client.create_collection("licence", embedding_function=Function("minilm"))
-            collection.add(ids=[str(at) for at in range(len(texts))], documents=texts)
+            collection.add(ids=[str(row) for row in range(len(texts))], documents=texts)
         found = json.loads(run_python(ASK, tmp_path / "index", *LICENCE_QUESTIONS))
         for (text,), words in zip(found, LICENCE_QUESTIONS.values(), strict=True):
             assert words in " ".join(text.split())
@@ -718,7 +624,7 @@ class TestServer:
         with chroma_serving(tmp_path / "server") as (port, _):
             client = chromadb.HttpClient("127.0.0.1", port)
             made = client.create_collection("licence", embedding_function=Function("minilm"))
-            made.add(ids=[str(at) for at in range(len(texts))], documents=texts)
+            made.add(ids=[str(row) for row in range(len(texts))], documents=texts)
             assert words in answer(made)
         with chroma_serving(tmp_path / "server") as (port, _):
             client = chromadb.HttpClient("127.0.0.1", port)
@@ -734,7 +640,7 @@ class TestServer:
         collection = client.create_collection(
             uuid.uuid4().hex, embedding_function=Function("echo", dimensions=8)
         )
-        too_many = [str(at) for at in range(client.get_max_batch_size() + 1)]
+        too_many = [str(row) for row in range(client.get_max_batch_size() + 1)]
         with pytest.raises(ValueError, match="exceeds maximum batch size"):
             collection.upsert(ids=too_many, documents=too_many)
         assert collection.count() == 0
@@ -743,7 +649,10 @@ class TestServer:
         client = chromadb.HttpClient("127.0.0.1", port)
         name = uuid.uuid4().hex
         function = Function(
-            "jina-embeddings-v3", api_key_env_var="TEAM_KEY", context_weight=1.0, dimensions=64
+            "jina-embeddings-v3",
+            api=TEAM,
+            context_weight=1.0,
+            dimensions=64,
         )
         client.create_collection(name, embedding_function=function)
         stored = client.get_collection(name).configuration_json
@@ -775,19 +684,18 @@ def ingested(tmp_path_factory):
         Document("licence", LICENCE),
         Document("bakery", "The bakery in Mill Lane sells rye bread. It opens at six."),
     ]
-    with open_store(f"chroma:{folder}#handbook") as store:
-        report = ingest(
-            documents,
-            embedder=Embedder("minilm", late_chunking=True, context_weight=0.3),
-            chunker=SentenceChunker(max_tokens=96),
-            store=store,
-        )
+    with Collection(
+        f"chroma:{folder}#handbook",
+        embedder=Embedder("minilm", late_chunking=True, context_weight=0.3),
+        chunker=SentenceChunker(max_tokens=96),
+    ) as collection:
+        report = collection.ingest(documents)
     assert report.documents_embedded == 2
     return folder
 
 
 class TestIngested:
-    """Late-chunked vectors, written by `ingest`, are asked by plain chromadb."""
+    """Late-chunked vectors, written by `Collection.ingest`, are asked by plain chromadb."""
 
     @pytest.fixture
     def filled(self, ingested):
@@ -808,7 +716,7 @@ class TestIngested:
 
     def test_other_settings_are_refused_by_check(self, filled):
         collection = filled.get_collection("handbook", embedding_function=None)
-        with pytest.raises(FingerprintMismatchError, match="normalize=True"):
+        with pytest.raises(RecipeMismatchError, match="normalize=True"):
             Function("minilm", normalize=False).check(collection)
         assert Function("minilm", context_weight=0.3, late_chunking=True).check(collection) is None
 
@@ -818,6 +726,6 @@ class TestIngested:
             collection.modify(configuration={"embedding_function": Function("minilm")})
         found = filled.get_collection("handbook").query(query_texts=["bread?"], n_results=1)
         assert "rye bread" in found["documents"][0][0]
-        with ChromaStore(filled, "handbook") as store:  # which is as good as before
-            assert store.read_info() is not None
-            assert store.counts().documents == 2
+        access = StoreAccess(ChromaStore(filled, "handbook"))  # which is as good as before
+        assert access.describe() is not None
+        assert access.count((AnyOf("chunk_index", (0,)),)) == 2

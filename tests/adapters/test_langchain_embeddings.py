@@ -12,8 +12,8 @@ pytest.importorskip("langchain_core")
 
 from jina_adapters.langchain import JinaEmbeddings
 from jina_integrations import Embedder
+from jina_integrations.adapting import warn_once
 from jina_integrations.errors import InvalidSettingError, InvalidTextError
-from jina_integrations.framework import warn_once
 
 KEY = "a-secret-key"
 TEXTS = ["Rye bread is sold out.", "The lamp was lit at dusk."]
@@ -74,14 +74,18 @@ class TestSettings:
         assert JinaEmbeddings(embedder).embedder is embedder
 
     def test_settings_beside_a_ready_embedder_are_refused(self):
-        with pytest.raises(InvalidSettingError, match=r"\['api_key', 'dimensions'\] beside"):
+        with pytest.raises(InvalidSettingError, match=r"^You passed an Embedder and dimensions, "):
             JinaEmbeddings(Embedder("echo"), dimensions=64, api_key=KEY)
 
     def test_a_bad_setting_is_the_embedders_own_error(self):
-        with pytest.raises(InvalidSettingError, match="dimensions must be an int of at least 1"):
+        with pytest.raises(
+            InvalidSettingError, match="dimensions must be greater than or equal to 1"
+        ):
             JinaEmbeddings("echo", dimensions=0)
-        with pytest.raises(InvalidSettingError, match=r"unknown embedder settings \['dimension'\]"):
+        with pytest.raises(InvalidSettingError, match=r"unknown settings \['dimension'\]"):
             JinaEmbeddings("echo", dimension=64)
+        with pytest.raises(InvalidSettingError, match="session belongs to langchain_community"):
+            JinaEmbeddings("echo", session=object())
 
     def test_the_key_is_nowhere_and_is_sent(self, service):
         options = {"base_url": service.url, "dimensions": 64}
@@ -129,13 +133,13 @@ class TestCommunityNames:
 
     def test_they_work_and_say_once_what_is_put_right(self, service):
         options = {"base_url": service.url, "dimensions": 64}
-        with pytest.warns(UserWarning, match=r"each is embedded for its own.*made anew") as told:
+        with pytest.warns(UserWarning, match=r"each is embedded for its own.*made anew") as warned:
             held, _ = (
                 JinaEmbeddings(model_name="jina-embeddings-v3", jina_api_key=KEY, **options),
                 JinaEmbeddings(model_name="echo"),
             )
-        assert len(told) == 1
-        assert told[0].filename == __file__
+        assert len(warned) == 1
+        assert warned[0].filename == __file__
         held.embed_documents(TEXTS)
         assert (held.model, held.model_name) == ("jina-embeddings-v3", "jina-embeddings-v3")
         assert service.keys[0] == f"Bearer {KEY}"

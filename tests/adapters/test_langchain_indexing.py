@@ -14,8 +14,8 @@ from jina_integrations import Embedder, SentenceChunker
 from jina_integrations.errors import (
     InvalidInputError,
     InvalidSettingError,
-    InvalidTextError,
     StoreCorruptError,
+    StoreError,
 )
 
 SPLITTER = SentenceChunker(max_tokens=8)
@@ -153,11 +153,17 @@ class TestIndex:
         assert counts(result)[2] == 8
         check(inner, changed)
 
-    def test_force_update_replaces(self, run, inner):
+    def test_force_update_embeds_nothing_that_the_store_has(self, run, inner):
         run(PAGES)
         result, tokens = run(PAGES, force_update=True)
-        assert result["num_updated"] == 8
-        assert tokens > 0
+        assert (result["num_updated"], tokens) == (8, 0)
+        check(inner, PAGES)
+
+    def test_force_update_restores_what_is_lost(self, run, inner):
+        run(PAGES)
+        del inner.store[next(iter(inner.store))]
+        _, tokens = run(PAGES, force_update=True)
+        assert tokens == len(PAGES[0].page_content.split())
         check(inner, PAGES)
 
     def test_incremental_ends_right_but_deletes_and_embeds_siblings_again(self, run, inner):
@@ -199,12 +205,12 @@ class TestIndex:
         options = {"cleanup": "scoped_full", "source_id_key": "source", "key_encoder": "sha256"}
         for documents in (PAGES, [PAGES[0], EDITED, *PAGES[2:-1]]):
             index(documents, records, store, batch_size=3, **options)
-            found = store.similarity_search("It is baked here.", k=100, fetch_k=100)
-            pages = {(f.metadata["source"], f.metadata["page"]) for f in found}
+            hits = store.similarity_search("It is baked here.", k=100, fetch_k=100)
+            pages = {(f.metadata["source"], f.metadata["page"]) for f in hits}
             assert pages == {(d.metadata["source"], d.metadata["page"]) for d in documents}
             late = late_chunk_documents(documents, splitter=SPLITTER, embeddings=embeddings)
             texts = sorted(chunk.page_content for chunk in late.documents)
-            assert sorted(chunk.page_content for chunk in found) == texts
+            assert sorted(chunk.page_content for chunk in hits) == texts
 
 
 def open_qdrant(embeddings):
@@ -274,6 +280,15 @@ class TestDocuments:
         store.as_retriever().add_documents(PAGES)
         check(inner, PAGES)
 
+    def test_both_versions_go_where_an_update_broke_off(self, store, inner):
+        (name,) = store.add_documents([PAGES[0].model_copy(update={"id": "a"})])
+        delete, inner.delete = inner.delete, lambda ids: False
+        with pytest.raises(StoreError):
+            store.add_documents([EDITED.model_copy(update={"id": "a"})])
+        inner.delete = delete
+        store.delete([name])
+        assert not inner.store
+
     def test_a_deletion_that_broke_off_is_finished_by_the_next(self, store, inner):
         (name,) = store.add_documents(PAGES[:1])
         chunks = list(inner.store)
@@ -297,16 +312,24 @@ class TestDocuments:
         inner.delete = lambda ids: False
         assert store.delete(names) is False
 
-    @pytest.mark.parametrize("change", [dict.clear, lambda own: own.update(document_id="other")])
+    @pytest.mark.parametrize(
+        "change", [dict.clear, lambda metadata: metadata.update(document_id="other")]
+    )
     def test_chunks_whose_metadata_were_changed_are_no_guess(self, store, inner, change):
         names = store.add_documents(PAGES[:1])
         change(next(iter(inner.store.values()))["metadata"])
         with pytest.raises(StoreCorruptError, match="lacks its document_id"):
             store.delete(names)
 
+    def test_one_without_text_is_skipped(self, store, inner):
+        documents = [Document(" ", id="blank"), PAGES[0].model_copy(update={"id": "a"})]
+        with pytest.warns(UserWarning, match=r"skipped without text: documents\[0\]$"):
+            assert store.add_documents(documents) == ["a"]
+        check(inner, PAGES[:1])
+
     def test_a_bad_document_is_named(self, store):
-        with pytest.raises(InvalidTextError) as caught:
-            store.add_documents([PAGES[0], Document(" ")])
+        with pytest.raises(InvalidInputError) as caught:
+            store.add_documents([PAGES[0], Document("Bread.", id=" ")])
         assert caught.value.index == 1
         with pytest.raises(InvalidInputError, match="8 documents cannot have 1 ids"):
             store.add_documents(PAGES, ids=["a"])
@@ -325,11 +348,11 @@ class TestSearches:
             ("max_marginal_relevance_search", self.QUERY),
             ("max_marginal_relevance_search_by_vector", vector),
         ):
-            found = getattr(store, name)(query, k=3)
-            assert len(found) == 3
-            assert found == getattr(inner, name)(query, k=3), name
+            hits = getattr(store, name)(query, k=3)
+            assert len(hits) == 3
+            assert hits == getattr(inner, name)(query, k=3), name
             twin = f"a{name}"
-            assert await getattr(store, twin)(query, k=3) == found, name
+            assert await getattr(store, twin)(query, k=3) == hits, name
 
     async def test_retriever(self, store):
         store.add_documents(PAGES)
@@ -341,9 +364,9 @@ class TestSearches:
         below = open_faiss(JinaEmbeddings("echo", dimensions=64))
         store = LateChunkingStore(below, splitter=SPLITTER)
         store.add_documents(PAGES)
-        found = store.similarity_search_with_relevance_scores(self.QUERY, k=2)
-        assert found == below.similarity_search_with_relevance_scores(self.QUERY, k=2)
-        assert await store.asimilarity_search_with_relevance_scores(self.QUERY, k=2) == found
+        hits = store.similarity_search_with_relevance_scores(self.QUERY, k=2)
+        assert hits == below.similarity_search_with_relevance_scores(self.QUERY, k=2)
+        assert await store.asimilarity_search_with_relevance_scores(self.QUERY, k=2) == hits
 
 
 class TestConstruction:

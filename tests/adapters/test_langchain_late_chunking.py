@@ -11,7 +11,7 @@ pytest.importorskip("langchain_core")
 from langchain_core.documents import Document
 
 from jina_adapters.langchain import JinaEmbeddings, alate_chunk_documents, late_chunk_documents
-from jina_integrations import Embedder, SentenceChunker
+from jina_integrations import Embedder, MarkdownChunker, SentenceChunker
 from jina_integrations.errors import (
     InvalidInputError,
     InvalidSettingError,
@@ -66,7 +66,9 @@ class WordSplitter(splitters.TextSplitter):
 
     def split_text(self, text):
         starts = [
-            at for at in range(len(text)) if text[at].strip() and not text[at - 1 : at].strip()
+            start
+            for start in range(len(text))
+            if text[start].strip() and not text[start - 1 : start].strip()
         ]
         ends = [*starts[1:], len(text)]
         step = self._chunk_size - self._chunk_overlap
@@ -109,24 +111,24 @@ class TestChunks:
         documents = [Document(text, id=name) for name, text in zip("ab", texts, strict=True)]
         late = late_chunk_documents(documents, splitter=splitter, embeddings=embeddings)
 
-        at = 0
+        done = 0
         for name, text in zip("ab", texts, strict=True):
-            own = [chunk for chunk in late.documents if chunk.metadata["document_id"] == name]
+            chunks = [chunk for chunk in late.documents if chunk.metadata["document_id"] == name]
             spans = []
-            for index, chunk in enumerate(own):
+            for index, chunk in enumerate(chunks):
                 start = chunk.metadata["start_index"]
                 spans.append((start, start + len(chunk.page_content)))
                 assert text[slice(*spans[-1])] == chunk.page_content
                 assert chunk.metadata["chunk_index"] == index
-                assert chunk.metadata["chunk_count"] == len(own)
+                assert chunk.metadata["chunk_count"] == len(chunks)
             assert spans == sorted(set(spans))
             if not isinstance(splitter, SentenceChunker):
-                assert [chunk.page_content for chunk in own] == splitter.split_text(text)
-            assert len(own) > 1
+                assert [chunk.page_content for chunk in chunks] == splitter.split_text(text)
+            assert len(chunks) > 1
             expected = embeddings.embedder.embed_chunks(text, spans)
-            np.testing.assert_allclose(late.vectors[at : at + len(own)], expected, atol=1e-6)
-            at += len(own)
-        assert at == len(late.vectors) == len(late.documents)
+            np.testing.assert_allclose(late.vectors[done : done + len(chunks)], expected, atol=1e-6)
+            done += len(chunks)
+        assert done == len(late.vectors) == len(late.documents)
 
     def test_an_overlap_in_tokens_puts_repeated_text_where_it_was_cut(self, embeddings):
         text = " ".join(["the same words again"] * 12)
@@ -146,7 +148,7 @@ class TestChunks:
         )
         late = late_chunk_documents([Document(text)], splitter=splitter, embeddings=embeddings)
         starts = [chunk.metadata["start_index"] for chunk in late.documents]
-        assert starts == [len("again ") * at for at in range(0, 12 - overlap, 3 - overlap)]
+        assert starts == [len("again ") * word for word in range(0, 12 - overlap, 3 - overlap)]
 
     def test_positions_are_right_where_langchains_own_are_not(self, embeddings):
         settings = {"chunk_size": 8, "chunk_overlap": 6, "length_function": words}
@@ -158,8 +160,8 @@ class TestChunks:
         starts = [chunk.metadata["start_index"] for chunk in late.documents]
         assert -1 in theirs
         assert all(
-            BAKERY[at:].startswith(c.page_content)
-            for at, c in zip(starts, late.documents, strict=True)
+            BAKERY[start:].startswith(c.page_content)
+            for start, c in zip(starts, late.documents, strict=True)
         )
         assert starts == sorted(set(starts))
 
@@ -196,6 +198,41 @@ class TestChunks:
         assert document.metadata.keys() == {"tags", "page"}
         assert document.id == "a"
         assert late.documents[1].metadata["page"] == 3
+
+    async def test_documents_without_text_are_skipped_and_named(self, embeddings):
+        documents = [Document(""), Document(BAKERY), Document(" \n"), *[Document("")] * 5]
+        options = {"splitter": CUTTING["recursive"], "embeddings": embeddings}
+        says = r"^skipped without text: documents\[0\], .*, documents\[5\] and 2 more$"
+        with pytest.warns(UserWarning, match=says):
+            late = late_chunk_documents(documents, **options)
+        with pytest.warns(UserWarning, match=says):
+            late_too = await alate_chunk_documents(documents, **options)
+        assert late.documents == late_too.documents
+        assert late.documents == late_chunk_documents([Document(BAKERY)], **options).documents
+
+    def test_headings_and_titles_can_be_encoded_and_are_told(self, embeddings):
+        document = Document(BAKERY, id="a", metadata={"title": "Guide"})
+        options = {"splitter": MarkdownChunker(32), "embeddings": embeddings}
+        plain = late_chunk_documents([document], **options)
+        late = late_chunk_documents([document], heading_context=True, **options)
+        assert [c.page_content for c in late.documents] == [c.page_content for c in plain.documents]
+        assert late.documents[-1].metadata["headings"] == ["The bakery", "Cakes"]
+        assert not np.allclose(late.vectors, plain.vectors)
+        # The reference: each chunk's context put in front of it, and embedded with it.
+        encoded, spans, done = "", [], 0
+        for chunk in late.documents:
+            start = chunk.metadata["start_index"]
+            end = start + len(chunk.page_content)
+            titles = ["Guide", *chunk.metadata["headings"]]
+            if chunk.page_content.lstrip("# ").startswith(titles[-1]):
+                titles.pop()
+            encoded += BAKERY[done:start]
+            begin = len(encoded)
+            encoded += " > ".join(titles) + "\n" + chunk.page_content
+            spans.append((begin, len(encoded)))
+            done = end
+        expected = embeddings.embedder.embed_chunks(encoded + BAKERY[done:], spans)
+        np.testing.assert_allclose(late.vectors, expected, atol=1e-6)
 
 
 class TestIdentity:
@@ -242,7 +279,7 @@ class TestIdentity:
             ),
             (Document("x", metadata={"day": object()}), "not JSON.*set Document.id"),
             (Document("x", id=" "), r"id of documents\[1\].*only whitespace"),
-            (Document("first", id="first"), r"is 'first' like documents\[0\]"),
+            (Document("more", id="first"), r"documents\[0\] and documents\[1\].*same id 'first'"),
             ("a text", "must be a langchain_core Document, not str"),
         ],
     )
@@ -259,12 +296,11 @@ class TestIdentity:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize("text", ["", " \n", "a\0b"])
-    def test_a_text_that_cannot_be_embedded(self, embeddings, text):
-        documents = [Document(BAKERY), Document(text)]
-        with pytest.raises(InvalidTextError) as caught:
+    def test_a_text_that_cannot_be_embedded(self, embeddings):
+        documents = [Document(BAKERY), Document(""), Document("a\0b")]
+        with pytest.raises(InvalidTextError, match=r"^documents\[2\] has a NUL") as caught:
             late_chunk_documents(documents, splitter=CUTTING["recursive"], embeddings=embeddings)
-        assert caught.value.index == 1
+        assert caught.value.index == 2
 
     @pytest.mark.parametrize(
         "change", [lambda text: text.replace("The", "A"), lambda text: text.replace(" ", "  ")]

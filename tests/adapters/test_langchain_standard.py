@@ -89,8 +89,10 @@ def with_any_id():
             names = [
                 str(uuid.uuid4()) if name is None else name for name in ids or [None] * len(texts)
             ]
-            told = [{**own, "name": name} for own, name in zip(metadatas, names, strict=True)]
-            super().add_texts(texts, told, point_ids(names), **kwargs)
+            named = [
+                {**metadata, "name": name} for metadata, name in zip(metadatas, names, strict=True)
+            ]
+            super().add_texts(texts, named, point_ids(names), **kwargs)
             return names
 
         def delete(self, ids=None, **kwargs):
@@ -137,7 +139,7 @@ class TestQdrantAsItIs:
 
     def test_what_is_found_has_no_id_and_more_metadata(self, store):
         (name,) = store.add_texts(["foo"], [{"id": 1}])
-        (found,) = store.similarity_search("foo", k=1)
-        assert found.id is None
-        assert found.metadata.keys() == {"id", "_id", "_collection_name"}
-        assert uuid.UUID(found.metadata["_id"]) == uuid.UUID(name)
+        (document,) = store.similarity_search("foo", k=1)
+        assert document.id is None
+        assert document.metadata.keys() == {"id", "_id", "_collection_name"}
+        assert uuid.UUID(document.metadata["_id"]) == uuid.UUID(name)

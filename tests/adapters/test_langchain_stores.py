@@ -18,11 +18,11 @@ from jina_adapters.langchain import (
     add_late_chunks,
     late_chunk_documents,
 )
-from jina_integrations import Embedder
+from jina_integrations import Collection, Embedder, SentenceChunker
+from jina_integrations import Document as CoreDocument
 from jina_integrations.errors import (
     InvalidInputError,
     InvalidSettingError,
-    InvalidTextError,
     StoreError,
     TextTooLongError,
 )
@@ -117,9 +117,9 @@ def open_chroma(embeddings):
 
 
 def chroma_vectors(store):
-    found = store.get(include=["documents", "embeddings"])
-    pairs = zip(found["documents"], found["embeddings"], strict=True)
-    return dict(zip(found["ids"], pairs, strict=True))
+    stored = store.get(include=["documents", "embeddings"])
+    pairs = zip(stored["documents"], stored["embeddings"], strict=True)
+    return dict(zip(stored["ids"], pairs, strict=True))
 
 
 def open_faiss(embeddings):
@@ -133,8 +133,8 @@ def open_faiss(embeddings):
 
 def faiss_vectors(store):
     return {
-        name: (store.docstore.search(name).page_content, store.index.reconstruct(at))
-        for at, name in store.index_to_docstore_id.items()
+        name: (store.docstore.search(name).page_content, store.index.reconstruct(number))
+        for number, name in store.index_to_docstore_id.items()
     }
 
 
@@ -149,8 +149,8 @@ class Rebatching(VectorStore):
     embeddings = property(lambda self: self._embeddings)
 
     def add_texts(self, texts, metadatas=None, *, ids=None, **kwargs):
-        for at in range(0, len(texts), 7):
-            part = slice(at, at + 7)
+        for start in range(0, len(texts), 7):
+            part = slice(start, start + 7)
             self.calls.append(len(texts[part]))
             vectors = self.embed(texts[part])
             for name, text, vector in zip(ids[part], texts[part], vectors, strict=True):
@@ -187,6 +187,19 @@ FILTERS = {
     "chroma": {"place": "coast"},
     "faiss": {"place": "coast"},
 }
+
+
+def check_pairs(stored, expected):
+    """The store holds these pairs of text and vector under whatever ids, and no others."""
+
+    def order(pair):
+        return pair[0], np.round(np.asarray(pair[1]), 4).tolist()
+
+    stored, expected = sorted(stored.values(), key=order), sorted(expected, key=order)
+    assert [text for text, _ in stored] == [text for text, _ in expected]
+    np.testing.assert_allclose(
+        [vector for _, vector in stored], [vector for _, vector in expected], atol=1e-5
+    )
 
 
 def check(stored, expected):
@@ -254,6 +267,26 @@ class TestVectors:
         ]
         check(store.rows, dict(zip([chunk.id for chunk in late.documents], chunks, strict=True)))
 
+    def test_a_common_sentence_costs_no_further_write(self, embeddings):
+        writes = []
+
+        class Noting(InMemoryVectorStore):
+            def add_documents(self, documents, **kwargs):
+                writes.append(len(documents))
+                return super().add_documents(documents, **kwargs)
+
+        documents = [
+            Document(f"{HEADER}\n\nNote {number} is about bread.", id=str(number))
+            for number in range(50)
+        ]
+        store = Noting(embeddings)
+        add_late_chunks(store, documents, splitter=SPLITTER)
+        assert writes == [100]
+        late = late_chunk_documents(documents, splitter=SPLITTER, embeddings=embeddings)
+        stored = memory_vectors(store)
+        for chunk, vector in zip(late.documents, late.vectors, strict=True):
+            np.testing.assert_allclose(stored[chunk.id][1], vector, atol=1e-6)
+
     def test_what_the_documents_cost_is_one_call(self, embeddings):
         before = embeddings.embedder.usage
         add_late_chunks(open_memory(embeddings), CORPUS, splitter=SPLITTER)
@@ -285,23 +318,23 @@ class TestSearch:
 
     def test_similarity_search(self, store):
         wanted = "What is left over goes to the zoo, where the elephants like it."
-        found = store.similarity_search(wanted, k=2)
-        assert [document.page_content for document in found] == [wanted] * 2
-        assert {document.metadata["document_id"] for document in found} == {"bakery", "copy"}
-        assert BAKERY[found[0].metadata["start_index"] :].startswith(wanted)
+        hits = store.similarity_search(wanted, k=2)
+        assert [document.page_content for document in hits] == [wanted] * 2
+        assert {document.metadata["document_id"] for document in hits} == {"bakery", "copy"}
+        assert BAKERY[hits[0].metadata["start_index"] :].startswith(wanted)
 
     def test_retriever_and_mmr(self, store):
         wanted = "What is left over goes to the zoo, where the elephants like it."
         retriever = store.as_retriever(
             search_type="mmr", search_kwargs={"k": 2, "fetch_k": 8, "lambda_mult": 0.5}
         )
-        found = [document.page_content for document in retriever.invoke(wanted)]
-        assert found[0] == wanted
-        assert found[1] != wanted
+        hits = [document.page_content for document in retriever.invoke(wanted)]
+        assert hits[0] == wanted
+        assert hits[1] != wanted
 
     def test_filter(self, store, place):
-        found = store.similarity_search("The bakery opens at six.", k=20, filter=place)
-        assert {document.metadata["document_id"] for document in found} == {"lighthouse"}
+        hits = store.similarity_search("The bakery opens at six.", k=20, filter=place)
+        assert {document.metadata["document_id"] for document in hits} == {"lighthouse"}
 
     def test_delete(self, store, vectors, expected):
         gone, *kept = expected
@@ -323,17 +356,16 @@ class TestAgain:
         add_late_chunks(store, CORPUS, splitter=SPLITTER)
         shorter = Document("The bakery has closed for good.", id="bakery", metadata={"page": 9})
         if asynchronous:
-            await aadd_late_chunks(store, [shorter], splitter=SPLITTER)
+            names = await aadd_late_chunks(store, [shorter], splitter=SPLITTER)
         else:
-            add_late_chunks(store, [shorter], splitter=SPLITTER)
+            names = add_late_chunks(store, [shorter], splitter=SPLITTER)
         fresh = late_chunk_documents(
             [shorter, *CORPUS[1:]], splitter=SPLITTER, embeddings=embeddings
         )
-        names = [chunk.id for chunk in fresh.documents]
-        texts = [chunk.page_content for chunk in fresh.documents]
-        check(vectors(store), dict(zip(names, zip(texts, fresh.vectors, strict=True), strict=True)))
-        (found,) = store.get_by_ids(names[:1])
-        assert "place" not in found.metadata
+        pairs = zip((chunk.page_content for chunk in fresh.documents), fresh.vectors, strict=True)
+        check_pairs(vectors(store), list(pairs))
+        (chunk,) = store.get_by_ids(names)
+        assert "place" not in chunk.metadata
 
     def test_without_get_by_ids_chunks_beyond_the_end_stay(self, embeddings):
         store = Rebatching(embeddings)
@@ -343,16 +375,97 @@ class TestAgain:
         assert list(store.rows) == before
         assert store.rows[after][0] == "Closed."
 
-    def test_earlier_chunks_that_cannot_be_deleted_stop_it(self, embeddings):
+    def test_earlier_chunks_that_cannot_be_deleted_stay_until_the_next_call(self, embeddings):
         store = open_memory(embeddings)
-        add_late_chunks(store, CORPUS, splitter=SPLITTER)
-        before = dict(store.store)
-        store.delete = lambda ids: False
+        add_late_chunks(store, CORPUS[:1], splitter=SPLITTER)
+        before = set(store.store)
+        delete, store.delete = store.delete, lambda ids: False
+        closed = Document("Closed.", id="bakery")
         with pytest.raises(StoreError, match="failed to delete the earlier chunks"):
-            add_late_chunks(store, [Document("Closed.", id="bakery")], splitter=SPLITTER)
-        assert store.store == before
+            add_late_chunks(store, [closed], splitter=SPLITTER)
+        assert store.store.keys() > before
+        store.delete = delete
+        tokens = embeddings.embedder.usage.tokens
+        names = add_late_chunks(store, [closed], splitter=SPLITTER)
+        assert list(store.store) == names
+        assert embeddings.embedder.usage.tokens == tokens
 
-    def test_what_a_broken_call_left_is_replaced_by_the_next(self, embeddings, expected):
+    def test_unchanged_documents_cost_no_token_and_no_write(self, kind, store, embeddings):
+        if kind not in SEARCHABLE:
+            pytest.skip("it cannot be asked for what it has")
+        names = add_late_chunks(store, CORPUS, splitter=SPLITTER)
+        tokens = embeddings.embedder.usage.tokens
+        store.add_documents = None
+        assert add_late_chunks(store, CORPUS, splitter=SPLITTER) == names
+        assert embeddings.embedder.usage.tokens == tokens
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"splitter": splitters.RecursiveCharacterTextSplitter(chunk_size=50, chunk_overlap=0)},
+            {"heading_context": True},
+            {"documents": [Document(BAKERY, id="bakery", metadata={"title": "x", "page": 2})]},
+            {"store": {"context_weight": 0.5}},
+        ],
+        ids=lambda change: next(iter(change)),
+    )
+    def test_whatever_decides_chunks_or_vectors_is_a_new_version(self, change):
+        store = open_memory(JinaEmbeddings("echo", dimensions=64))
+        options = {
+            "documents": [Document(BAKERY, id="bakery", metadata={"title": "x", "page": 1})],
+            "splitter": SPLITTER,
+        }
+        before = add_late_chunks(store, **options)
+        if "store" in change:
+            changed = JinaEmbeddings("echo", dimensions=64, **change["store"])
+            store.embedding = changed
+            options.pop("store", None)
+        else:
+            options |= change
+        after = add_late_chunks(store, **options)
+        assert not set(before) & set(after)
+        assert list(store.store) == after
+
+    @pytest.mark.parametrize("kind", SEARCHABLE)
+    @pytest.mark.parametrize("writes", [0, 1])
+    def test_an_update_that_fails_loses_nothing(self, kind, embeddings, monkeypatch, writes):
+        """The earlier version is whole until the new one is written, wherever the store fails."""
+        open_store, vectors = STORES[kind]
+        store = open_store(embeddings)
+        monkeypatch.setattr("jina_adapters.langchain.writing.CHUNKS_PER_CALL", 3)
+        add_late_chunks(store, CORPUS, splitter=SPLITTER)
+        before = vectors(store)
+        add_documents, left = store.add_documents, [writes]
+
+        def fail(*args, **kwargs):
+            if not left[0]:
+                raise ConnectionError("the store is gone")
+            left[0] -= 1
+            return add_documents(*args, **kwargs)
+
+        monkeypatch.setattr(store, "add_documents", fail)
+        changed = [
+            Document(f"It is news. {document.page_content}", id=document.id) for document in CORPUS
+        ]
+        for _ in range(2):
+            with pytest.raises(ConnectionError):
+                add_late_chunks(store, changed, splitter=SPLITTER)
+            assert vectors(store).keys() >= before.keys()
+        monkeypatch.undo()
+        add_late_chunks(store, changed[:2], splitter=SPLITTER)
+        other = Document("Another version altogether.", id="copy")
+        add_late_chunks(store, [other], splitter=SPLITTER)
+        fresh = late_chunk_documents(
+            [*changed[:2], other], splitter=SPLITTER, embeddings=embeddings
+        )
+        pairs = zip((chunk.page_content for chunk in fresh.documents), fresh.vectors, strict=True)
+        check_pairs(vectors(store), list(pairs))
+
+    def test_what_a_broken_call_left_is_replaced_by_the_next(
+        self, embeddings, expected, monkeypatch
+    ):
+        monkeypatch.setattr("jina_adapters.langchain.writing.CHUNKS_PER_CALL", 5)
+
         class Breaking(InMemoryVectorStore):
             left = 2
 
@@ -368,7 +481,7 @@ class TestAgain:
         assert 0 < len(store.store) < len(expected)
         assert embeddings.embed_documents(["elsewhere"])  # the table is gone
         add_late_chunks(store, CORPUS, splitter=SPLITTER)
-        check(memory_vectors(store), expected)
+        check_pairs(memory_vectors(store), expected.values())
 
     def test_documents_are_taken_lazily_and_a_bad_one_leaves_those_before(self):
         embeddings = JinaEmbeddings("echo", batch_tokens=2)  # a batch ends at 256 characters
@@ -378,9 +491,9 @@ class TestAgain:
         def documents():
             for number in range(4):
                 taken.append((number, len(store.store)))
-                yield Document(BAKERY if number < 3 else "", id=str(number))
+                yield Document(BAKERY, id=str(number) if number < 3 else " ")
 
-        with pytest.raises(InvalidTextError) as caught:
+        with pytest.raises(InvalidInputError) as caught:
             add_late_chunks(store, documents(), splitter=SPLITTER)
         assert caught.value.index == 3
         assert taken[0] == (0, 0)
@@ -391,10 +504,10 @@ class TestAgain:
         embeddings = JinaEmbeddings("minilm", context_weight=0.5, batch_tokens=2)
         whole = splitters.CharacterTextSplitter(separator="§", chunk_size=10_000, chunk_overlap=0)
         documents = [Document(BAKERY, id="bakery"), Document("word " * 300, id="long")]
-        with pytest.raises(TextTooLongError) as caught:
+        with pytest.raises(TextTooLongError, match=r"^spans\[0\] of documents\[1\]") as caught:
             add_late_chunks(open_memory(embeddings), documents, splitter=whole)
         assert caught.value.index == 1
-        assert caught.value.__notes__ == ["texts[0] is documents[1], whose id is 'long'"]
+        assert caught.value.__notes__ == ["documents[1] is 'long'"]
 
 
 class TestAtOnce:
@@ -506,6 +619,13 @@ class Remembering(Rebatching):
         return [self.known[text] for text in texts]
 
 
+class Backwards(Rebatching):
+    """Embeds the last text first, so equal texts would get one another's vectors."""
+
+    def embed(self, texts):
+        return [super(Backwards, self).embed([text])[0] for text in texts[::-1]][::-1]
+
+
 class Renaming(Memory):
     def add_documents(self, documents, ids=None, **kwargs):
         return super().add_documents(documents, ids=[f"own-{name}" for name in ids])
@@ -526,7 +646,8 @@ class TestRefusals:
             (Changing, "it embeds 'printed by.*is not the text of any chunk"),
             (Swallowing, "it embeds 'printed by.*is not the text of any chunk"),
             (Threaded, "did not ask its embeddings for.*a thread pool of its own"),
-            (Remembering, "did not ask its embeddings for 1 of"),
+            (Remembering, "did not ask its embeddings for 6 of 13"),
+            (Backwards, "in another order or again, and 'What is left over"),
             (Renaming, "ids other than theirs"),
         ],
     )
@@ -614,6 +735,52 @@ class TestHybrid:
         assert store.similarity_search(HEADER, k=1)[0].page_content == HEADER
 
 
+class TestCollections:
+    """What `Collection.ingest` wrote, through LangChain's stores."""
+
+    @pytest.fixture(params=["qdrant", "chroma"])
+    def opened(self, request, tmp_path):
+        """A store of LangChain over the collection that is at the address, once it is filled."""
+
+        def open_qdrant_folder(embeddings):
+            library = pytest.importorskip("langchain_qdrant")
+            from qdrant_client import QdrantClient
+
+            client = QdrantClient(path=str(tmp_path / "index"))
+            request.addfinalizer(client.close)
+            return library.QdrantVectorStore(client, "handbook", embedding=embeddings)
+
+        def open_chroma_folder(embeddings):
+            library = pytest.importorskip("langchain_chroma")
+            return library.Chroma("handbook", embeddings, persist_directory=str(tmp_path / "index"))
+
+        opening = {"qdrant": open_qdrant_folder, "chroma": open_chroma_folder}[request.param]
+        return f"{request.param}:{tmp_path / 'index'}#handbook", opening
+
+    def test_they_are_searched_and_filtered(self, opened):
+        address, opening = opened
+        embedder = Embedder("echo", dimensions=64, late_chunking=True)
+        documents = [
+            CoreDocument(document.id, document.page_content, {"place": document.metadata["place"]})
+            for document in CORPUS
+        ]
+        question = "The lamp was lit at dusk."
+        with Collection(address, embedder=embedder, chunker=SentenceChunker(16)) as collection:
+            collection.ingest(documents)
+            expected = collection.search(question, k=3)
+        store = opening(JinaEmbeddings(embedder))
+        hits = store.similarity_search(question, k=3)
+        assert [hit.page_content for hit in hits] == [hit.chunk.text for hit in expected]
+        assert [hit.metadata["document_id"] for hit in hits] == [
+            hit.chunk.document_id for hit in expected
+        ]
+        assert {hit.metadata["place"] for hit in hits} <= {"town", "coast"}
+        text = {document.id: document.page_content for document in CORPUS}
+        for hit in hits:
+            span = slice(hit.metadata["start"], hit.metadata["end"])
+            assert text[hit.metadata["document_id"]][span] == hit.page_content
+
+
 class TestRealText:
     """Python's language reference, by a real model."""
 
@@ -633,8 +800,8 @@ class TestRealText:
             ("Which statement leaves the innermost loop?", "break", "loop"),
             ("May numbers have underscores between their digits?", "integers", "nderscores"),
         ):
-            (found,) = retriever.invoke(question)
-            start = found.metadata["start_index"]
-            assert found.metadata["document_id"] == name, question
-            assert topics[name][start:].startswith(found.page_content)
-            assert part in found.page_content, (question, found.page_content)
+            (hit,) = retriever.invoke(question)
+            start = hit.metadata["start_index"]
+            assert hit.metadata["document_id"] == name, question
+            assert topics[name][start:].startswith(hit.page_content)
+            assert part in hit.page_content, (question, hit.page_content)

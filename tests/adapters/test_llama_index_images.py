@@ -82,6 +82,6 @@ def test_an_index_of_texts_and_pictures_finds_a_picture_by_a_picture(model, pict
         [*nodes, TextNode(text="a text")], embed_model=model, image_embed_model=model
     )
     retriever = index.as_retriever(image_similarity_top_k=1)
-    [found] = retriever.image_to_image_retrieve(pictures[1])
-    assert found.node.image_path == pictures[1]
-    assert found.score == pytest.approx(1.0, abs=1e-5)
+    [hit] = retriever.image_to_image_retrieve(pictures[1])
+    assert hit.node.image_path == pictures[1]
+    assert hit.score == pytest.approx(1.0, abs=1e-5)

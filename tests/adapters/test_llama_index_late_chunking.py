@@ -28,7 +28,7 @@ from llama_index.core.node_parser.node_utils import build_nodes_from_splits
 from llama_index.core.schema import MetadataMode, TextNode
 
 from jina_adapters.llama_index import JinaEmbedding, LateChunking
-from jina_adapters.llama_index.positions import find_spans
+from jina_adapters.llama_index.nodes import find_spans
 from jina_integrations import (
     Embedder,
     MarkdownChunker,
@@ -206,12 +206,12 @@ class TestVectors:
             alone[document.node_id] = vectors
         characters = "jina_integrations.ingestion.batching._CHARACTERS_PER_BATCH_TOKEN"
         # All documents in one batch, and each in its own.
-        for most, order in ((128, documents), (128, documents[::-1]), (0, documents)):
-            monkeypatch.setattr(characters, most)
+        for limit, order in ((128, documents), (128, documents[::-1]), (0, documents)):
+            monkeypatch.setattr(characters, limit)
             nodes = late(order)
             for document in order:
-                own = [node.embedding for node in nodes if node.ref_doc_id == document.node_id]
-                np.testing.assert_allclose(own, alone[document.node_id], atol=1e-6)
+                rows = [node.embedding for node in nodes if node.ref_doc_id == document.node_id]
+                np.testing.assert_allclose(rows, alone[document.node_id], atol=1e-6)
 
     def test_are_not_those_of_the_pieces_alone(self, documents):
         nodes = LateChunking(embed_model=MINILM, splitter=SentenceChunker(48))(documents[:1])
@@ -249,6 +249,31 @@ class TestVectors:
         assert all(document.text[n.start_char_idx : n.end_char_idx] == n.text for n in nodes)
         assert document.get_content(metadata_mode=MetadataMode.EMBED) == encoded.strip()
 
+    def test_headings_are_encoded_if_asked(self):
+        text = (
+            "# Town\n\nIt is small.\n\n## Bakery\n\n"
+            "It opens at six and sells rye bread. It closes early.\n"
+        )
+        document = Document(id_="town", text=text, metadata={"title": "Guide"})
+        plain = LateChunking(embed_model=ECHO, splitter=MarkdownChunker(12))
+        late = LateChunking(embed_model=ECHO, splitter=MarkdownChunker(12), heading_context=True)
+        nodes = late([document])
+        assert [node.text for node in nodes] == [node.text for node in plain([document])]
+        assert len(nodes) > 2
+        assert nodes[-1].text == "It closes early."
+        # The same by hand: each node's context is put in front of it.
+        encoded, spans, done = "", [], 0
+        for node in nodes:
+            encoded += text[done : node.start_char_idx]
+            path = ["Guide", "Town", "Bakery"][: 2 + ("## Bakery" in text[: node.end_char_idx])]
+            if node.text.startswith("#"):
+                path.pop()
+            spans.append((len(encoded), len(encoded + " > ".join(path) + "\n" + node.text)))
+            encoded += " > ".join(path) + "\n" + node.text
+            done = node.end_char_idx
+        expected = ECHO.embedder.embed_chunks(encoded + text[done:], spans)
+        np.testing.assert_allclose([node.embedding for node in nodes], expected, atol=1e-6)
+
 
 class TestErrors:
     @pytest.mark.parametrize("form", ["sync", "async"])
@@ -257,28 +282,37 @@ class TestErrors:
         late = LateChunking(embed_model=ECHO, splitter=parser)
         documents = [Document(id_="up", text="UP"), Document(id_="low", text="low")]
         with pytest.raises(
-            InvalidSpanError, match=r"document 'low': Changing: .*has changed it"
+            InvalidSpanError, match=r"^documents\[1\] cut by Changing: .*has changed it"
         ) as e:
             late(documents) if form == "sync" else await late.acall(documents)
         assert e.value.index == 1
+        assert e.value.__notes__ == ["documents[1] is 'low'"]
 
     def test_a_parser_that_strips_markup_is_one_of_them(self):
         late = LateChunking(embed_model=ECHO, splitter=HTMLNodeParser(tags=["p"]))
         pytest.importorskip("bs4")
-        with pytest.raises(InvalidSpanError, match=r"HTMLNodeParser: .*has changed it"):
+        with pytest.raises(InvalidSpanError, match=r"cut by HTMLNodeParser: .*has changed it"):
             late([Document(text="<p>a &amp; b</p>")])
 
     def test_a_parser_that_gives_nothing(self):
         late = LateChunking(embed_model=ECHO, splitter=Changing(change=lambda text: []))
-        with pytest.raises(InvalidSpanError, match="document 'd': Changing gave 0 nodes"):
+        with pytest.raises(InvalidSpanError, match=r"documents\[0\] .*Changing gave 0 nodes"):
             late([Document(id_="d", text="some text")])
 
-    @pytest.mark.parametrize("text", ["", " \n"])
-    def test_a_document_without_text(self, text):
+    @pytest.mark.parametrize("form", ["sync", "async"])
+    async def test_documents_without_text_are_skipped_and_named(self, form):
         late = LateChunking(embed_model=ECHO, splitter=SentenceSplitter())
-        with pytest.raises(InvalidTextError, match=r"document 'blank': .*leave it out") as caught:
-            late([Document(text="a"), Document(id_="blank", text=text)])
-        assert caught.value.index == 1
+        documents = [Document(text=""), Document(id_="a", text="a"), Document(text=" \n")]
+        says = r"^skipped without text: documents\[0\], documents\[2\]$"
+        with pytest.warns(UserWarning, match=says):
+            nodes = late(documents) if form == "sync" else await late.acall(documents)
+        assert [node.ref_doc_id for node in nodes] == ["a"]
+
+    def test_a_text_that_cannot_be_embedded(self):
+        late = LateChunking(embed_model=ECHO, splitter=SentenceSplitter())
+        with pytest.raises(InvalidTextError, match=r"^documents\[2\] has a NUL") as caught:
+            late([Document(text="a"), Document(text=""), Document(text="a\0b")])
+        assert caught.value.index == 2
 
     def test_pieces_are_refused_with_the_way_out(self, documents):
         nodes = SentenceSplitter(chunk_size=64, chunk_overlap=0)(documents)
@@ -290,7 +324,9 @@ class TestErrors:
         parser = SentenceSplitter(chunk_size=64, chunk_overlap=0, id_func=lambda i, doc: str(i))
         late = LateChunking(embed_model=ECHO, splitter=parser)
         late(documents[:1])
-        with pytest.raises(InvalidInputError, match=r"document 'd1': two nodes .*'0'.*id_func"):
+        with pytest.raises(
+            InvalidInputError, match=r"documents\[1\] gives two nodes .*'0'.*id_func"
+        ):
             late(documents)
 
     @pytest.mark.parametrize("form", ["sync", "async"])
@@ -299,7 +335,7 @@ class TestErrors:
         late = LateChunking(embed_model=MINILM, splitter=Changing(change=lambda text: [text]))
         documents = [Document(text="fine"), Document(id_="long", text="word " * 400)]
         with pytest.raises(
-            InvalidInputError, match=r"document 'long': span .* has 402 tokens"
+            InvalidInputError, match=r"^spans\[0\] of documents\[1\] has 402 tokens"
         ) as caught:
             late(documents) if form == "sync" else await late.acall(documents)
         assert caught.value.index == 1
@@ -356,6 +392,7 @@ class TestSettings:
         variants = [
             {},
             {"include_metadata": True},
+            {"heading_context": True},
             {"embed_model": JinaEmbedding("echo", dimensions=32)},
             {"embed_model": JinaEmbedding("echo", dimensions=64, context_weight=0.5)},
             {"embed_model": JinaEmbedding("echo", dimensions=64, overlap_tokens=7)},

@@ -57,11 +57,11 @@ def check(nodes, documents, *, embedder=None):
     embedder = embedder or Embedder("echo", dimensions=64)
     assert {node.ref_doc_id for node in nodes} == {document.node_id for document in documents}
     for document in documents:
-        own = [node for node in nodes if node.ref_doc_id == document.node_id]
-        spans = [(node.start_char_idx, node.end_char_idx) for node in own]
-        assert [document.text[start:end] for start, end in spans] == [node.text for node in own]
+        pieces = [node for node in nodes if node.ref_doc_id == document.node_id]
+        spans = [(node.start_char_idx, node.end_char_idx) for node in pieces]
+        assert [document.text[start:end] for start, end in spans] == [node.text for node in pieces]
         expected = embedder.embed_chunks(document.text, spans)
-        np.testing.assert_allclose([node.embedding for node in own], expected, atol=1e-6)
+        np.testing.assert_allclose([node.embedding for node in pieces], expected, atol=1e-6)
 
 
 class TestRuns:
@@ -143,10 +143,10 @@ def stores():
 
 def stored(stores):
     """Document id to the vectors that the store has of it."""
-    data, found = stores["vector_store"].data, {}
+    data, vectors = stores["vector_store"].data, {}
     for node_id, document_id in data.text_id_to_ref_doc_id.items():
-        found.setdefault(document_id, []).append(data.embedding_dict[node_id])
-    return found
+        vectors.setdefault(document_id, []).append(data.embedding_dict[node_id])
+    return vectors
 
 
 def vectors_of(documents, late):

@@ -91,8 +91,8 @@ def vectors_in(store) -> dict[str, list[float]]:
             else point.vector
             for point in points
         }
-    found = store.client.get(include=["embeddings"])
-    return dict(zip(found["ids"], found["embeddings"], strict=True))
+    stored = store.client.get(include=["embeddings"])
+    return dict(zip(stored["ids"], stored["embeddings"], strict=True))
 
 
 def index_of(documents, late, store, **options):
@@ -116,10 +116,10 @@ def test_an_index_keeps_the_vectors_and_embeds_no_node_again(documents, late, st
     index = index_of(documents, late, store)
     check(store, documents, late)
     assert embed_model.alone == []
-    [found] = index.as_retriever(similarity_top_k=1).retrieve(late(documents)[1].text)
-    assert found.node.ref_doc_id == "harbour"
-    start, end = found.node.start_char_idx, found.node.end_char_idx
-    assert TEXTS["harbour"][start:end] == found.node.text
+    [hit] = index.as_retriever(similarity_top_k=1).retrieve(late(documents)[1].text)
+    assert hit.node.ref_doc_id == "harbour"
+    start, end = hit.node.start_char_idx, hit.node.end_char_idx
+    assert TEXTS["harbour"][start:end] == hit.node.text
 
 
 def test_an_index_of_ready_nodes_keeps_them_too(documents, late, store, embed_model):
@@ -141,8 +141,8 @@ def test_a_pipeline_writes_them_and_a_later_index_finds_them(documents, late, st
     IngestionPipeline(transformations=[late], vector_store=store).run(documents=documents)
     check(store, documents, late)
     index = VectorStoreIndex.from_vector_store(store, embed_model=embed_model)
-    [found] = index.as_retriever(similarity_top_k=1).retrieve(late(documents)[-1].text)
-    assert found.node.ref_doc_id == "bakery"
+    [hit] = index.as_retriever(similarity_top_k=1).retrieve(late(documents)[-1].text)
+    assert hit.node.ref_doc_id == "bakery"
     assert embed_model.alone == []
 
 
@@ -150,16 +150,16 @@ def test_a_stored_vector_finds_its_own_node(documents, late, store):
     nodes = late(documents)
     store.add(nodes)
     for node in nodes:
-        found = store.query(VectorStoreQuery(query_embedding=node.embedding, similarity_top_k=1))
-        assert found.ids == [node.node_id]
+        hits = store.query(VectorStoreQuery(query_embedding=node.embedding, similarity_top_k=1))
+        assert hits.ids == [node.node_id]
 
 
 def test_metadata_filters(documents, late, store):
     index = index_of(documents, late, store)
     filters = MetadataFilters(filters=[MetadataFilter(key="kind", value="bakery")])
-    found = index.as_retriever(similarity_top_k=9, filters=filters).retrieve("The harbour")
-    assert {hit.node.ref_doc_id for hit in found} == {"bakery"}
-    assert len(found) == len(late(documents[1:]))
+    hits = index.as_retriever(similarity_top_k=9, filters=filters).retrieve("The harbour")
+    assert {hit.node.ref_doc_id for hit in hits} == {"bakery"}
+    assert len(hits) == len(late(documents[1:]))
 
 
 def test_a_document_can_be_deleted_inserted_and_refreshed(documents, late, store, embed_model):
@@ -205,14 +205,14 @@ def test_a_question_finds_the_right_chunk_of_real_text():
     )
     retriever = index.as_retriever(similarity_top_k=1)
     for question, (name, phrase) in QUESTIONS.items():
-        [found] = retriever.retrieve(question)
-        assert found.node.ref_doc_id == name, question
-        assert phrase in found.node.text, question
+        [hit] = retriever.retrieve(question)
+        assert hit.node.ref_doc_id == name, question
+        assert phrase in hit.node.text, question
 
 
 def test_markdown_sections_keep_their_headers_in_the_store(late, store, embed_model):
     text = "# Town\n\nIt is small.\n\n## Bakery\n\nIt opens at six.\n"
     late = LateChunking(embed_model=embed_model, splitter=MarkdownNodeParser())
     index = index_of([Document(id_="town", text=text)], late, store)
-    [found] = index.as_retriever(similarity_top_k=1).retrieve("## Bakery\n\nIt opens at six.")
-    assert found.node.metadata["header_path"] == "/Town/"
+    [hit] = index.as_retriever(similarity_top_k=1).retrieve("## Bakery\n\nIt opens at six.")
+    assert hit.node.metadata["header_path"] == "/Town/"

@@ -1,4 +1,4 @@
-"""`QdrantVectors` in Qdrant's own engine, which has what local mode leaves out.
+"""`QdrantVectors` in Qdrant's embedded engine, which has what local mode leaves out.
 
 Local mode has no HNSW graph, no quantization and no payload index; the engine, in this process, has
 all three. It is not spoken to through qdrant-client, so `Engine` says the same in its terms.
@@ -40,12 +40,12 @@ def cosines(rows, vector):
     return np.asarray(rows, np.float64) @ np.asarray(vector, np.float64) / norms
 
 
-def condition_of(own):
-    return edge.FieldCondition(own.key, edge.MatchValue(own.match.value))
+def condition_of(condition):
+    return edge.FieldCondition(condition.key, edge.MatchValue(condition.match.value))
 
 
 class Engine:
-    """Qdrant's own engine, told what `QdrantVectors` tells a client."""
+    """Qdrant's engine, which takes what `QdrantVectors` gives to a client."""
 
     def __init__(self, folder, config, points):
         self.shard = edge.EdgeShard.create(
@@ -59,8 +59,8 @@ class Engine:
         )
         index = edge.KeywordIndexParams(is_tenant=True)
         self.shard.update(edge.UpdateOperation.create_field_index("metadata.tenant", index))
-        own = [edge.Point(point.id, point.vector, point.payload) for point in points]
-        self.shard.update(edge.UpdateOperation.upsert_points(own))
+        stored = [edge.Point(point.id, point.vector, point.payload) for point in points]
+        self.shard.update(edge.UpdateOperation.upsert_points(stored))
         self.shard.optimize()
 
     def _params(self, params):
@@ -74,22 +74,24 @@ class Engine:
             quantization_config=edge.BinaryQuantizationConfig() if binary else None,
         )
 
-    def _filter(self, own):
-        if own is None:
+    def _filter(self, selection):
+        if selection is None:
             return None
-        few = own.min_should
+        few = selection.min_should
         return edge.Filter(
-            must=[condition_of(condition) for condition in own.must or []] or None,
+            must=[condition_of(condition) for condition in selection.must or []] or None,
             min_should=few
-            and edge.MinShould([condition_of(one) for one in few.conditions], few.min_count),
+            and edge.MinShould(
+                [condition_of(condition) for condition in few.conditions], few.min_count
+            ),
         )
 
     def _search_params(self, params):
         if params is None:
             return None
-        own = params.quantization
+        wanted = params.quantization
         quantization = edge.QuantizationSearchParams(
-            rescore=own.rescore, oversampling=own.oversampling
+            rescore=wanted.rescore, oversampling=wanted.oversampling
         )
         return edge.SearchParams(quantization=quantization)
 
@@ -131,12 +133,12 @@ def with_prefix(tmp_path_factory):
 @pytest.mark.parametrize("owner", [None, "a"])
 def test_prefix_search_rescores_the_candidates_that_the_filter_leaves(with_prefix, owner):
     vectors, engine = with_prefix
-    own = [item for item in DOCUMENTS if owner in (None, item.metadata["tenant"])]
-    rows = vectors.embedder.embed_documents([item.text for item in own])
+    documents = [item for item in DOCUMENTS if owner in (None, item.metadata["tenant"])]
+    rows = vectors.embedder.embed_documents([item.text for item in documents])
     query = vectors.embedder.embed_queries(["a question"])[0]
     scores = cosines(rows, query)
     candidates = np.argsort(-cosines(rows[:, :16], query[:16]))[:20].tolist()
-    expected = sorted(candidates, key=lambda at: -scores[at])[:5]
+    expected = sorted(candidates, key=lambda row: -scores[row])[:5]
 
     arguments = vectors.query(
         "a question", limit=5, query_filter=None if owner is None else tenant(owner)
@@ -144,11 +146,11 @@ def test_prefix_search_rescores_the_candidates_that_the_filter_leaves(with_prefi
     hits = engine.query(**arguments)
 
     # HNSW is not exact: of the twenty candidates one may be another.
-    names = [own[at].id for at in expected]
+    names = [documents[row].id for row in expected]
     assert len({hit.payload["metadata"]["document_id"] for hit in hits} & {*names}) >= 4
     for hit in hits:
-        at = [item.id for item in own].index(hit.payload["metadata"]["document_id"])
-        assert hit.score == pytest.approx(scores[at], abs=1e-5)
+        row = [item.id for item in documents].index(hit.payload["metadata"]["document_id"])
+        assert hit.score == pytest.approx(scores[row], abs=1e-5)
 
 
 def test_a_filter_keeps_its_meaning_beside_a_prefix(with_prefix):
@@ -162,7 +164,7 @@ def test_a_filter_keeps_its_meaning_beside_a_prefix(with_prefix):
 
 
 @pytest.mark.parametrize("prefix_dimensions", [None, 16])
-def test_a_tenant_searches_a_graph_of_its_own(tmp_path, prefix_dimensions):
+def test_a_tenant_has_its_graph(tmp_path, prefix_dimensions):
     graphs = {"hnsw_config": models.HnswConfigDiff(m=0, payload_m=16)}
     vectors = QdrantVectors(Embedder("echo", dimensions=64), "text", prefix_dimensions)
     config = (
@@ -190,12 +192,12 @@ def test_rescoring_gives_back_what_binary_codes_lose(tmp_path):
     alone = models.SearchParams(
         quantization=models.QuantizationSearchParams(rescore=False, oversampling=1.0)
     )
-    found = {"alone": 0, "rescored": 0}
+    shared = {"alone": 0, "rescored": 0}
     for question in (f"question {number}" for number in range(20)):
         query = vectors.embedder.embed_queries([question])[0]
-        nearest = {DOCUMENTS[at].id for at in np.argsort(-cosines(rows, query))[:10]}
+        nearest = {DOCUMENTS[row].id for row in np.argsort(-cosines(rows, query))[:10]}
         for name, params in {"alone": alone, "rescored": RESCORED}.items():
             hits = engine.query(**vectors.query(query, search_params=params))
-            found[name] += len(nearest & {hit.payload["metadata"]["document_id"] for hit in hits})
+            shared[name] += len(nearest & {hit.payload["metadata"]["document_id"] for hit in hits})
     engine.shard.close()
-    assert found["rescored"] > 1.3 * found["alone"]
+    assert shared["rescored"] > 1.3 * shared["alone"]

@@ -17,7 +17,15 @@ pytest.importorskip("qdrant_client")
 from qdrant_client import QdrantClient, models
 
 from jina_adapters.qdrant import QdrantStore, QdrantVectors
-from jina_integrations import ApiSettings, Document, Embedder, SentenceChunker, SpanChunker, ingest
+from jina_integrations import (
+    ApiSettings,
+    Collection,
+    Document,
+    Embedder,
+    MarkdownChunker,
+    SentenceChunker,
+    SpanChunker,
+)
 from jina_integrations.errors import (
     ApiConnectionError,
     InvalidInputError,
@@ -111,8 +119,8 @@ class TestSearching:
         (hit,) = client.query_points("books", **vectors.query(question, limit=1)).points
 
         assert hit.payload["metadata"]["document_id"] == "try"
-        found = " ".join(hit.payload["page_content"].split())
-        assert 'assigned using "as target", it is cleared at the end' in found
+        text = " ".join(hit.payload["page_content"].split())
+        assert 'assigned using "as target", it is cleared at the end' in text
 
     @pytest.mark.parametrize("name", ["", "text"])
     def test_scores_are_cosine_similarities(self, any_client, name):
@@ -123,8 +131,8 @@ class TestSearching:
         any_client.upsert(
             "books",
             [
-                models.PointStruct(id=at, vector=vector)
-                for at, vector in enumerate(vectors.point_vectors(rows))
+                models.PointStruct(id=number, vector=vector)
+                for number, vector in enumerate(vectors.point_vectors(rows))
             ],
         )
 
@@ -153,8 +161,8 @@ class TestSearching:
             (np.ones(31, np.float32), {}, r"\(1, 31\).*\(n, 32\)"),
             (np.full(32, np.nan, np.float32), {}, "NaN"),
             (np.zeros(32, np.float32), {}, "zero"),
-            ("text", {"limit": 0}, "limit must be at least 1, not 0"),
-            ("text", {"limit": True}, "limit must be at least 1, not True"),
+            ("text", {"limit": 0}, "limit must be an int of at least 1, not 0"),
+            ("text", {"limit": True}, "limit must be an int of at least 1, not True"),
             ("text", {"oversampling": 2.0}, "quantization="),
             ("", {}, "empty"),
         ],
@@ -168,7 +176,8 @@ class TestPoints:
     def test_they_are_what_ingest_writes(self, client):
         embedder = Embedder("echo", dimensions=32, late_chunking=True)
         vectors = QdrantVectors(embedder)
-        ingest(DOCUMENTS, embedder=embedder, chunker=SENTENCES, store=QdrantStore(client, "theirs"))
+        store = QdrantStore(client, "theirs")
+        Collection(store, embedder=embedder, chunker=SENTENCES).ingest(DOCUMENTS)
         client.create_collection("books", vectors_config=vectors.vectors_config())
         client.upsert("books", list(vectors.points(DOCUMENTS, chunker=SENTENCES)))
 
@@ -183,17 +192,17 @@ class TestPoints:
     def test_late_chunking_reads_the_whole_document_however_they_are_batched(self):
         embedder = Embedder("echo", dimensions=32, late_chunking=True, batch_tokens=256)
         vectors = QdrantVectors(embedder)
-        many = [Document(f"{at}", document.text * 40) for at, document in enumerate(DOCUMENTS * 9)]
-        found = {
+        many = [Document(f"{n}", document.text * 40) for n, document in enumerate(DOCUMENTS * 9)]
+        points = {
             (point.payload["metadata"]["document_id"], point.payload["metadata"]["start"]): point
             for point in vectors.points(many, chunker=SENTENCES)
         }
         for document in many:
             spans = SENTENCES.spans(document.text, embedder.tokenizer)
             expected = embedder.embed_chunks(document.text, spans)
-            own = [found.pop((document.id, start)).vector for start, _ in spans]
-            np.testing.assert_allclose(own, expected, atol=1e-6)
-        assert found == {}
+            rows = [points.pop((document.id, start)).vector for start, _ in spans]
+            np.testing.assert_allclose(rows, expected, atol=1e-6)
+        assert points == {}
 
     def test_documents_are_taken_lazily(self):
         taken = []
@@ -230,7 +239,9 @@ class TestPoints:
         documents = [DOCUMENTS[0], Document("long.txt", "word " * 400), DOCUMENTS[1]]
         with pytest.raises(TextTooLongError) as caught:
             list(QdrantVectors(embedder).points(documents, chunker=whole))
-        assert caught.value.__notes__ == ["in document 'long.txt'"]
+        assert caught.value.index == 1
+        assert str(caught.value).startswith("spans[0] of documents[1]")
+        assert caught.value.__notes__ == ["documents[1] is 'long.txt'"]
 
     def test_a_service_that_fails_is_no_documents_fault(self):
         with socket.create_server(("127.0.0.1", 0)) as closed:
@@ -245,11 +256,36 @@ class TestPoints:
             list(QdrantVectors(embedder).points(DOCUMENTS, chunker=SENTENCES))
         assert not hasattr(caught.value, "__notes__")
 
-    def test_a_document_without_text_is_named(self):
+    def test_a_document_without_text_is_skipped_and_named(self):
         vectors = QdrantVectors(Embedder("echo", dimensions=8))
-        with pytest.raises(InvalidInputError, match="no chunk") as caught:
-            list(vectors.points([DOCUMENTS[0], Document("empty.txt", " \n")], chunker=SENTENCES))
-        assert caught.value.__notes__ == ["in document 'empty.txt'"]
+        documents = [DOCUMENTS[0], Document("empty.txt", " \n"), DOCUMENTS[1]]
+        with pytest.warns(UserWarning, match=r"^skipped without text: documents\[1\]$"):
+            points = list(vectors.points(documents, chunker=SENTENCES))
+        assert len(points) == 6
+
+    def test_a_chunker_that_gives_no_chunk_is_named(self):
+        vectors = QdrantVectors(Embedder("echo", dimensions=8))
+        nothing = SpanChunker(lambda text: [], name="nothing")
+        with pytest.raises(InvalidInputError, match=r"^documents\[0\] cut by") as caught:
+            list(vectors.points(DOCUMENTS, chunker=nothing))
+        assert caught.value.__notes__ == ["documents[0] is 'sea.txt'"]
+
+    @pytest.mark.parametrize("late_chunking", [True, False])
+    def test_headings_are_embedded_as_ingest_does(self, client, late_chunking):
+        embedder = Embedder("echo", dimensions=32, late_chunking=late_chunking)
+        vectors, chunker = QdrantVectors(embedder), MarkdownChunker(12)
+        text = "# Town\n\nIt is small.\n\n## Bakery\n\nIt opens at six and closes early.\n"
+        documents = [Document("town.md", text, {"title": "Guide"})]
+        store = QdrantStore(client, "theirs")
+        Collection(store, embedder=embedder, chunker=chunker, heading_context=True).ingest(
+            documents
+        )
+        client.create_collection("books", vectors_config=vectors.vectors_config())
+        points = vectors.points(documents, chunker=chunker, heading_context=True)
+        client.upsert("books", list(points))
+        assert stored(client) == stored(client, "theirs")
+        plain = {point.id for point in vectors.points(documents, chunker=chunker)}
+        assert not plain & stored(client).keys()
 
     def test_what_is_no_document_is_refused(self):
         vectors = QdrantVectors(Embedder("echo", dimensions=8))
@@ -307,8 +343,8 @@ class TestPrefix:
         any_client.upsert(
             "books",
             [
-                models.PointStruct(id=at, vector=vector)
-                for at, vector in enumerate(vectors.point_vectors(rows))
+                models.PointStruct(id=number, vector=vector)
+                for number, vector in enumerate(vectors.point_vectors(rows))
             ],
         )
 
@@ -318,7 +354,7 @@ class TestPrefix:
 
         candidates = np.argsort(-cosines(rows[:, :8], query[:8]))[:11]  # ceil(3 * 3.5)
         scores = cosines(rows, query)
-        expected = sorted(candidates.tolist(), key=lambda at: -scores[at])[:3]
+        expected = sorted(candidates.tolist(), key=lambda number: -scores[number])[:3]
         assert [hit.id for hit in hits] == expected
         np.testing.assert_allclose([hit.score for hit in hits], scores[expected], atol=1e-6)
         assert expected != np.argsort(-scores)[:3].tolist()  # or the prefix decided nothing
@@ -341,8 +377,8 @@ class TestPrefix:
         ("model", "name", "length", "message"),
         [
             ("echo", "", 8, "pass name='text', and the prefix is 'text-8'"),
-            ("echo", "text", 0, "positive int, not 0"),
-            ("echo", "text", True, "positive int, not True"),
+            ("echo", "text", 0, "an int of at least 1, not 0"),
+            ("echo", "text", True, "an int of at least 1, not True"),
             ("echo", "text", 4, "8 to 1024"),
             ("echo", "text", 1024, "below the embedder's 1024"),
             ("minilm", "text", 64, "not trained for shorter vectors"),
@@ -372,7 +408,9 @@ class TestConfig:
             size=384, distance=models.Distance.COSINE
         )
 
-    @pytest.mark.parametrize("quantization", QUANTIZATIONS, ids=lambda own: type(own).__name__)
+    @pytest.mark.parametrize(
+        "quantization", QUANTIZATIONS, ids=lambda quantization: type(quantization).__name__
+    )
     def test_options_reach_the_server(self, port, quantization):
         vectors = QdrantVectors(Embedder("echo", dimensions=64), "text")
         config = vectors.vectors_config(
@@ -386,10 +424,10 @@ class TestConfig:
             QdrantClient(host="127.0.0.1", port=port, check_compatibility=False)
         ) as client:
             client.create_collection("options", vectors_config=config)
-            found = client.get_collection("options").config.params.vectors
+            stored_config = client.get_collection("options").config.params.vectors
             client.query_points("options", **vectors.query("text", search_params=RESCORED))
             client.delete_collection("options")
-        assert found == {
+        assert stored_config == {
             "text": models.VectorParams(
                 size=64,
                 distance=models.Distance.DOT,
@@ -424,7 +462,7 @@ class TestConfig:
         assert config["text-16"].hnsw_config is None
 
     def test_options_of_no_prefix_are_refused(self):
-        with pytest.raises(InvalidSettingError, match="set prefix_dimensions"):
+        with pytest.raises(InvalidSettingError, match="needs prefix_dimensions"):
             QdrantVectors(Embedder("echo")).vectors_config(prefix={"on_disk": True})
 
     def test_an_option_that_qdrant_does_not_have_is_refused(self):

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import count
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from jina_integrations import engine as engine_module
 from jina_integrations.backends.base import Backend
-from jina_integrations.calls import Call
-from jina_integrations.cards import LateChunkingDefaults, ModelCard, TaskScheme
+from jina_integrations.embedding import engine as engine_module
+from jina_integrations.embedding.call import Call
 from jina_integrations.errors import TextTooLongError
-from jina_integrations.identity import chunk_id
-from jina_integrations.settings import EmbedderSettings
-from jina_integrations.stores.base import CollectionInfo, Filters, Store, StoreCounts
-from jina_integrations.types import CharSpan, EmbeddedChunk, FloatArray, Hit, Task
-from jina_integrations.usage import Usage
+from jina_integrations.models import LateChunkingDefaults, ModelCard, TaskScheme
+from jina_integrations.stores import Conditions
+from jina_integrations.stores.records import record_id
+from jina_integrations.testing import MemoryStore
+from jina_integrations.types import CharSpan, FloatArray, Record, Task
 
 WORD = re.compile(r"\S+")
 MAX_WORDS = 50
@@ -45,6 +45,7 @@ CARD = ModelCard(
 
 
 class WordTokenizer:
+    identity = "words of the tests"
     overhead = 0
 
     def count(self, text: str) -> int:
@@ -66,9 +67,6 @@ class WordBackend(Backend):
 
     kind = "local"
 
-    def __init__(self, settings: EmbedderSettings, key: object = None) -> None:
-        self.settings = settings
-
     @property
     def card(self) -> ModelCard:
         return CARD
@@ -84,18 +82,14 @@ class WordBackend(Backend):
     async def embed(self, texts: Sequence[str], task: Task, call: Call) -> FloatArray:
         type(self).before_call()
         self.calls.append(len(texts))
+        call.spend(requests=1)
         counts = [self.tokenizer.count(text) for text in texts]
-        for index, count in enumerate(counts):
-            if count > MAX_WORDS and not self.settings.truncate:
-                position = call.position(index)
-                error = TextTooLongError(
-                    f"texts[{position}] has {count} tokens; words takes {MAX_WORDS}",
-                    tokens=count,
-                    limit=MAX_WORDS,
-                    index=position,
-                )
-                call.fail(position, error)
-        call.spend(Usage(sum(counts), requests=1))
+        for index, words in enumerate(counts):
+            if words > MAX_WORDS and not self.settings.truncate:
+                reason = f"has {words} tokens; words takes {MAX_WORDS}"
+                error = TextTooLongError(reason, argument="texts", tokens=words, limit=MAX_WORDS)
+                call.fail(index, error)
+        call.advance(sum(counts))
         return np.stack([vector_of(text) for text in texts])
 
     async def embed_spans(
@@ -103,10 +97,11 @@ class WordBackend(Backend):
     ) -> list[FloatArray]:
         type(self).before_call()
         self.calls.append(len(texts))
-        call.spend(Usage(sum(map(self.tokenizer.count, texts)), requests=1))
+        call.spend(requests=1)
+        call.advance(sum(map(self.tokenizer.count, texts)))
         return [
-            np.stack([vector_of(text[start:end]) + 0.1 * vector_of(text) for start, end in own])
-            for text, own in zip(texts, spans, strict=True)
+            np.stack([late_vector(text, *span) for span in span_list])
+            for text, span_list in zip(texts, spans, strict=True)
         ]
 
 
@@ -116,71 +111,49 @@ def vector_of(text: str) -> FloatArray:
     return total.astype(np.float32) * (np.nan if "nan" in words else 1.0)
 
 
+def late_vector(text: str, start: int, end: int) -> FloatArray:
+    return vector_of(text[start:end]) + 0.1 * vector_of(text)
+
+
 @lru_cache
 def word_vector(word: str) -> np.ndarray:
     seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8])
     return np.random.default_rng(seed).standard_normal(DIMENSIONS)
 
 
-class MemoryStore(Store):
-    """Chunks in a dict. `before_change` is called before each single chunk is set or deleted."""
+_numbers = count()
+
+
+class SteppedStore(MemoryStore):
+    """A collection of its own. `before_change` is called before each record is set or deleted.
+
+    `writes` has the number of records of each write, `deletions` counts the calls of `delete`.
+    """
 
     def __init__(self) -> None:
-        self.info: CollectionInfo | None = None
-        self.chunks: dict[str, EmbeddedChunk] = {}
+        super().__init__(f"stepped {next(_numbers)}")
         self.before_change: Callable[[], None] = lambda: None
         self.writes: list[int] = []
+        self.deletions = 0
 
-    def read_info(self) -> CollectionInfo | None:
-        return self.info
+    @property
+    def records(self) -> dict[str, Record]:
+        kept = self._collections.get(self._collection)
+        return kept[1] if kept else {}
 
-    def create(self, info: CollectionInfo) -> None:
-        self.before_change()
-        self.info = info
-
-    def find_complete(self, versions: Mapping[str, str]) -> set[str]:
-        stored: dict[tuple[str, str], list[EmbeddedChunk]] = {}
-        for item in self.chunks.values():
-            stored.setdefault((item.chunk.document_id, item.version), []).append(item)
-        return {
-            name
-            for name, version in versions.items()
-            if (own := stored.get((name, version))) and len(own) == own[0].chunk_count
-        }
-
-    def write(self, chunks: Sequence[EmbeddedChunk]) -> None:
-        for item in chunks:
+    def write(self, records: Sequence[Record]) -> None:
+        for record in records:
             self.before_change()
-            name = chunk_id(item.chunk.document_id, item.version, item.chunk.index)
-            self.chunks[name] = item
-        self.writes.append(len(chunks))
+            self.records[record_id(record)] = record
+        self.writes.append(len(records))
 
-    def drop_stale(self, versions: Mapping[str, str]) -> int:
-        stale = [
-            name
-            for name, item in self.chunks.items()
-            if versions.get(item.chunk.document_id, item.version) != item.version
-        ]
-        for name in stale:
+    def delete(self, where: Conditions) -> int:
+        self.deletions += 1
+        selected = [record_id(record) for record in self._select(where)]
+        for name in selected:
             self.before_change()
-            del self.chunks[name]
-        return len(stale)
-
-    def search(self, vector: FloatArray, *, k: int, filters: Filters | None = None) -> list[Hit]:
-        wanted = filters or {}
-        hits = [
-            Hit(item.chunk, float(item.vector @ vector / np.linalg.norm(vector)))
-            for item in self.chunks.values()
-            if all(item.chunk.metadata.get(key) == value for key, value in wanted.items())
-        ]
-        return sorted(hits, key=lambda hit: -hit.score)[:k]
-
-    def counts(self) -> StoreCounts:
-        documents = {item.chunk.document_id for item in self.chunks.values()}
-        return StoreCounts(documents=len(documents), chunks=len(self.chunks))
-
-    def close(self) -> None:
-        pass
+            del self.records[name]
+        return len(selected)
 
 
 @pytest.fixture
@@ -192,5 +165,5 @@ def words(monkeypatch: pytest.MonkeyPatch) -> type[WordBackend]:
 
 
 @pytest.fixture
-def memory_store() -> MemoryStore:
-    return MemoryStore()
+def memory_store() -> SteppedStore:
+    return SteppedStore()

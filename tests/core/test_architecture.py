@@ -29,6 +29,7 @@ HEAVY = {
     "llama_index",
     "peft",
     "qdrant_client",
+    "qdrant_edge",
     "safetensors",
     "sentence_transformers",
     "tokenizers",
@@ -80,17 +81,44 @@ def test_all_names_what_the_module_has(name: str) -> None:
     assert not missing
 
 
-def test_public_namespace_is_its_all() -> None:
+def test_import_of_the_package_loads_nothing_but_the_package() -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, jina_integrations; print(*sys.modules)"],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+    assert {"numpy", "pydantic"}.isdisjoint(loaded)
+    assert [name for name in loaded if name.startswith("jina_integrations")] == [
+        "jina_integrations"
+    ]
+
+
+def test_every_public_name_is_found_at_first_use() -> None:
     import jina_integrations
 
-    public = {
-        name
-        for name, value in vars(jina_integrations).items()
-        if getattr(value, "__module__", "").startswith("jina_integrations.")
-    }
+    for name in jina_integrations.__all__:
+        assert getattr(jina_integrations, name) is not None
+    assert dir(jina_integrations) == sorted(jina_integrations.__all__)
+    with pytest.raises(AttributeError, match="ingest"):
+        _ = jina_integrations.ingest  # a free function of earlier versions
 
-    assert public <= set(jina_integrations.__all__)
-    assert {"Document", "Embedder", "SentenceChunker", "ingest", "open_store", "search"} <= public
+
+def test_type_checkers_see_the_names_that_are_found() -> None:
+    """The lazy names of `__init__`, and those that it imports for type checkers alone."""
+    tree = ast.parse((CORE / "__init__.py").read_text(encoding="utf-8"))
+    checked = {
+        (alias.name, f".{node.module}" if node.module else ".")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level == 1
+        for alias in node.names
+    }
+    import jina_integrations
+
+    lazy = set(vars(jina_integrations)["_MODULES"].items())
+    assert lazy == checked - {("errors", ".")}
 
 
 def test_import_linter_contracts_hold() -> None:
@@ -107,12 +135,12 @@ def test_import_linter_contracts_hold() -> None:
 
 @pytest.mark.parametrize("path", sorted(ADAPTERS.rglob("*.py")), ids=lambda path: path.stem)
 def test_adapters_never_import_each_other(path: Path) -> None:
-    own = path.relative_to(ADAPTERS).with_suffix("").parts[0]
+    package = path.relative_to(ADAPTERS).with_suffix("").parts[0]
 
     strangers = {
         name
         for name in imported_modules(path)
-        if name.split(".")[0] == "jina_adapters" and name.split(".")[1:2] != [own]
+        if name.split(".")[0] == "jina_adapters" and name.split(".")[1:2] != [package]
     }
 
     assert not strangers

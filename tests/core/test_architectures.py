@@ -37,7 +37,7 @@ CONFIGS: dict[str, dict[str, object]] = {
 
 
 def test_every_packed_type_is_tested_here() -> None:
-    from jina_integrations.backends.local.model import _PACKED_MODEL_TYPES
+    from jina_integrations.backends.local.engines.torch_loading import _PACKED_MODEL_TYPES
 
     assert set(CONFIGS) == _PACKED_MODEL_TYPES
 

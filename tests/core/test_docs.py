@@ -14,10 +14,6 @@ import pytest
 
 import jina_integrations
 from jina_integrations import MODEL_CARDS, ModelCard
-from jina_integrations.errors import InvalidSettingError
-from jina_integrations.schemes import SERVICE_SCHEMES
-from jina_integrations.stores import open_store
-from jina_integrations.testing import StoreContract
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -101,7 +97,7 @@ def test_links_out_of_the_documentation_lead_to_files() -> None:
 
 
 def expected_row(card: ModelCard) -> list[str]:
-    scheme = SERVICE_SCHEMES.get(card.id)
+    scheme = card.service
     hosted = scheme is not None and scheme.hosted
     late = "no"
     if card.late_chunking is not None:
@@ -142,6 +138,24 @@ def test_the_self_check_names_models_that_exist() -> None:
 # architecture.md
 
 
+def test_the_architecture_names_files_that_exist() -> None:
+    """Paths are those of the repository, or of the core package; a bare name is one in backends."""
+    names = re.findall(r"`([\w/]+\.py|[\w/]+/)`", page("architecture.md"))
+    places = [ROOT, ROOT / "jina_integrations", ROOT / "jina_integrations/backends/api"]
+
+    assert len(names) > 40
+    for name in set(names) - {"src/"}:
+        assert any((place / name).exists() for place in places), name
+
+
+def test_a_span_passes_eleven_files_and_a_document_fifteen() -> None:
+    """The walks are numbered, name each file once, and keep to what they aim for."""
+    for title, length in (("The walk of a span", 11), ("The walk of a document", 15)):
+        walk = page("architecture.md").split(f"## {title}\n")[1].split("\n## ")[0]
+        files = re.findall(r"^\d+\. `([\w/]+\.py)`", walk, re.MULTILINE)
+        assert len(files) == len(set(files)) == length
+
+
 def test_the_table_of_import_rules_is_that_of_import_linter() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = project["tool"]["importlinter"]["contracts"]
@@ -154,38 +168,3 @@ def test_the_table_of_import_rules_is_that_of_import_linter() -> None:
         ignored = [text.split(" -> ")[0] for text in contract.get("ignore_imports", [])]
         assert set(re.findall(r"`([^`]+)`", sources)) == {*named, *ignored}
         assert re.findall(r"`([^`]+)`", forbidden) == contract.get("forbidden_modules", [])
-
-
-# extending.md
-
-
-def first_block(text: str) -> str:
-    return text.split("```python\n", 1)[1].split("```", 1)[0]
-
-
-@pytest.fixture
-def memory_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The store of the page as an installed distribution, by the entry point that it prints."""
-    text = page("extending.md")
-    (tmp_path / "memory_store.py").write_text(first_block(text), encoding="utf-8")
-    entry_point = text.split("```toml\n", 1)[1].split("```", 1)[0]
-    ((group, targets),) = tomllib.loads(entry_point)["project"]["entry-points"].items()
-    metadata = tmp_path / "memory_store-1.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: memory-store\nVersion: 1\n")
-    lines = [f"[{group}]", *(f"{name} = {target}" for name, target in targets.items())]
-    (metadata / "entry_points.txt").write_text("\n".join(lines))
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "memory_store", raising=False)
-    return f"memory:{tmp_path}#notes"
-
-
-class TestTheStoreOfThePage(StoreContract):
-    @pytest.fixture
-    def open_store(self, memory_store: str):
-        return lambda: open_store(memory_store)
-
-
-def test_without_its_entry_point_there_is_no_such_store() -> None:
-    with pytest.raises(InvalidSettingError, match="no store is called 'memory'"):
-        open_store("memory:here#notes")

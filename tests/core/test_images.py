@@ -80,7 +80,7 @@ def test_a_data_url_is_decoded(head: str) -> None:
         (encoded()[:12], "no picture"),
         ("data:image/png,abc", "must hold base64"),
         ("data:image/png;base64", "must hold base64"),
-        ("data:image/png;base64,!!!", "bad base64"),
+        ("data:image/png;base64,!!!", "is no base64"),
         ("data:image/png;base64,aGVsbG8=", "no picture"),
         (None, "not NoneType"),
         (3, "not int"),

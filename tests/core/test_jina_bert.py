@@ -33,8 +33,8 @@ def one_thread() -> Iterator[None]:
 
 
 def load(folder: Path, dtype: object = torch.float32):
+    from jina_integrations.backends.local.engines.jina_bert import load_jina_bert
     from jina_integrations.backends.local.folder import read_config
-    from jina_integrations.backends.local.jina_bert import load_jina_bert
 
     return load_jina_bert(folder, read_config(folder), dtype=dtype).eval()  # type: ignore[arg-type]
 
@@ -65,7 +65,7 @@ def hidden(model, ids: Sequence[int], types: Sequence[int] | None = None) -> np.
 @torch.inference_mode()
 def packed(model, sequences: Sequence[Sequence[int]]) -> np.ndarray:
     """Of all sequences, one after the other in one row."""
-    from jina_integrations.backends.local.attention import PackedLengths
+    from jina_integrations.backends.local.engines.attention import PackedLengths
 
     lengths = PackedLengths.of([len(ids) for ids in sequences], torch.device("cpu"))
     row = torch.tensor([[token for ids in sequences for token in ids]])
@@ -143,7 +143,7 @@ def test_packed_sequences_equal_each_alone(kind: str, order: tuple[int, ...]) ->
 def test_rows_taken_some_at_a_time_change_nothing(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from jina_integrations.backends.local import jina_bert
+    from jina_integrations.backends.local.engines import jina_bert
 
     heads = fixture_model(kind).encoder.layer[0].attention.self.heads
     for elements in (1, 200 * heads * 3, 200 * heads * 199, 200 * heads * 200):
@@ -158,7 +158,7 @@ def test_rows_taken_some_at_a_time_change_nothing(
 
 @pytest.mark.parametrize("heads", range(1, 14))
 def test_any_number_of_heads_equals_the_plain_implementation(heads: int, tmp_path: Path) -> None:
-    from jina_integrations.backends.local.jina_bert import alibi_slopes
+    from jina_integrations.backends.local.engines.jina_bert import alibi_slopes
     from tests.plain_jina_bert import PlainJinaBert, save_jina_bert, slopes
 
     np.testing.assert_allclose(alibi_slopes(heads).numpy(), slopes(heads), rtol=1e-7)
@@ -176,7 +176,7 @@ def test_any_number_of_heads_equals_the_plain_implementation(heads: int, tmp_pat
 
 
 def test_the_twelve_slopes_of_the_base_models_are_those_published() -> None:
-    from jina_integrations.backends.local.jina_bert import alibi_slopes
+    from jina_integrations.backends.local.engines.jina_bert import alibi_slopes
 
     powers = [1, 2, 3, 4, 5, 6, 7, 8, 0.5, 1.5, 2.5, 3.5]
     np.testing.assert_allclose(alibi_slopes(12), [2**-power for power in powers], rtol=1e-7)
@@ -205,7 +205,7 @@ def test_any_length_equals_the_plain_implementation(kind: str, length: int) -> N
 def test_8192_tokens_are_exact_and_hold_no_tensor_of_length_squared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from jina_integrations.backends.local import jina_bert
+    from jina_integrations.backends.local.engines import jina_bert
     from tests.plain_jina_bert import PlainJinaBert, save_jina_bert
 
     length, heads = 8192, 4
@@ -422,7 +422,7 @@ def test_a_wrong_bias_shows(
     right: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from jina_integrations.backends.local import jina_bert
+    from jina_integrations.backends.local.engines import jina_bert
 
     monkeypatch.setattr(jina_bert, "_attend", _attend_with(bias))
     states, vectors = off(fixture_model(kind), kind)
@@ -432,7 +432,7 @@ def test_a_wrong_bias_shows(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_bias_divided_like_the_scores_shows(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from jina_integrations.backends.local import jina_bert
+    from jina_integrations.backends.local.engines import jina_bert
 
     attend = jina_bert._attend
     monkeypatch.setattr(
@@ -458,7 +458,7 @@ def test_a_bias_divided_like_the_scores_shows(kind: str, monkeypatch: pytest.Mon
 def test_wrong_slopes_show(
     kind: str, wrong: Callable[[object], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from jina_integrations.backends.local import jina_bert
+    from jina_integrations.backends.local.engines import jina_bert
 
     right = jina_bert.alibi_slopes
     monkeypatch.setattr(jina_bert, "alibi_slopes", lambda heads: wrong(right(heads)))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jina_integrations import Embedder, errors
-from jina_integrations.cards import MODEL_CARDS
+from jina_integrations.models import MODEL_CARDS
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -128,8 +128,8 @@ def test_the_pooler_may_be_absent(folder: Path, prefix: str) -> None:
 
 
 def load(folder: Path) -> object:
+    from jina_integrations.backends.local.engines.jina_bert import load_jina_bert
     from jina_integrations.backends.local.folder import read_config
-    from jina_integrations.backends.local.jina_bert import load_jina_bert
 
     return load_jina_bert(folder, read_config(folder), dtype=torch.float32)
 
@@ -239,7 +239,7 @@ def test_every_card_of_the_family_says_what_it_is(name: str) -> None:
 
 
 def test_weights_of_another_width_than_the_card_are_refused(small: Path) -> None:
-    from jina_integrations.backends.local.loading import load_encoder
+    from jina_integrations.backends.local.engines.torch_loading import load_encoder
 
     with pytest.raises(errors.ModelLoadError, match=r"hidden_size 64, but jina-.* has 512"):
         load_encoder(
@@ -247,9 +247,8 @@ def test_weights_of_another_width_than_the_card_are_refused(small: Path) -> None
             MODEL_CARDS["jina-embeddings-v2-small-en"],
             adapters=[],
             device="cpu",
-            dtype="auto",
+            dtype="float32",
             trust_remote_code=False,
-            packed_types=[],
         )
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jina_integrations.backends.local.plan import plan_batches, pool_plan, window_ranges
+from jina_integrations.backends.local.batches import plan_batches
+from jina_integrations.backends.local.late_chunking import pool_plan, window_ranges
 
 windows = st.integers(2, 40).flatmap(
     lambda window: st.tuples(st.integers(1, 300), st.just(window), st.integers(0, window - 1))

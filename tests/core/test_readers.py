@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import sys
@@ -13,8 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jina_integrations.errors import InvalidInputError, MissingExtraError, ReadError
-from jina_integrations.readers import FailedFile, ReadResult, SkippedFile, read_documents
-from jina_integrations.types import Document
+from jina_integrations.readers import (
+    FailedFile,
+    ReadResult,
+    SkippedFile,
+    Source,
+    read_documents,
+)
+from jina_integrations.types import Document, Heading, Page
 
 GERMAN = "Die Straße nach Köln führt über die Brücke.\n„Schön“, sagte Frau Müller – und lächelte.\n"
 FRENCH = "L'été dernier, à la forêt, j'ai reçu une leçon très sévère; c'était déjà l'hôtel.\n"
@@ -26,8 +33,9 @@ CHINESE = "深圳是中国的一个城市。机器学习模型可以把文字变
 ARABIC = "اللغة العربية جميلة. البحث في النصوص يعمل بشكل جيد جدا.\n"
 
 
-def read(*paths: Path) -> list[ReadResult]:
-    return list(read_documents(paths))
+def read(*paths: Path, root: str | None = "r") -> list[ReadResult]:
+    """What is read, without the sources; all ids begin with ``r/``."""
+    return [item for item in read_documents(paths, root=root) if not isinstance(item, Source)]
 
 
 def only(path: Path) -> ReadResult:
@@ -47,6 +55,12 @@ def failure(path: Path) -> FailedFile:
     return result
 
 
+def content_id(text: str, **fields: object) -> str:
+    """The documented id of a record without one."""
+    content = json.dumps([text, fields], sort_keys=True).encode()
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
 def write(path: Path, content: str | bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -61,7 +75,7 @@ def test_a_folder_is_walked_in_the_order_of_its_relative_paths(tmp_path: Path) -
     for name in names:
         write(tmp_path / name, "x")
     results = read(tmp_path)
-    assert [r.id for r in results if isinstance(r, Document)] == sorted(names)
+    assert [r.id for r in results if isinstance(r, Document)] == [f"r/{n}" for n in sorted(names)]
     assert results == read(tmp_path)
 
 
@@ -78,17 +92,17 @@ def test_whatever_is_left_out_of_a_folder_is_reported(tmp_path: Path) -> None:
     write(tmp_path / "void.pdf", "")
     os.mkfifo(tmp_path / "pipe.txt")
     assert read(tmp_path) == [
-        SkippedFile(".git", "hidden"),
-        SkippedFile(".hidden.txt", "hidden"),
-        SkippedFile("Makefile", "no file extension"),
-        SkippedFile("bin.txt", "binary"),
-        SkippedFile("empty.md", "empty"),
-        SkippedFile("none.csv", "empty"),
-        SkippedFile("none.jsonl", "empty"),
-        SkippedFile("photo.PNG", "unknown type .png"),
-        SkippedFile("pipe.txt", "not a regular file"),
-        SkippedFile("space.txt", "empty"),
-        SkippedFile("void.pdf", "empty"),
+        SkippedFile("r/.git", "hidden", "r"),
+        SkippedFile("r/.hidden.txt", "hidden", "r"),
+        SkippedFile("r/Makefile", "no file extension", "r"),
+        SkippedFile("r/bin.txt", "binary", "r"),
+        SkippedFile("r/empty.md", "empty", "r"),
+        SkippedFile("r/none.csv", "empty", "r"),
+        SkippedFile("r/none.jsonl", "empty", "r"),
+        SkippedFile("r/photo.PNG", "unknown type .png", "r"),
+        SkippedFile("r/pipe.txt", "not a regular file", "r"),
+        SkippedFile("r/space.txt", "empty", "r"),
+        SkippedFile("r/void.pdf", "empty", "r"),
     ]
 
 
@@ -101,9 +115,10 @@ def test_links_are_not_followed_inside_a_folder(tmp_path: Path) -> None:
     (root / "out.txt").symlink_to(outside)
     (root / "dangling.txt").symlink_to(root / "nothing")
     results = read(root)
-    assert [r.id for r in results if isinstance(r, Document)] == ["sub/a.txt"]
+    assert [r.id for r in results if isinstance(r, Document)] == ["r/sub/a.txt"]
     assert [r for r in results if not isinstance(r, Document)] == [
-        SkippedFile(name, "symbolic link") for name in ("dangling.txt", "loop", "out.txt", "sub/up")
+        SkippedFile(f"r/{name}", "symbolic link", "r")
+        for name in ("dangling.txt", "loop", "out.txt", "sub/up")
     ]
     link = tmp_path / "link"
     link.symlink_to(root)
@@ -117,7 +132,7 @@ def test_a_very_deep_folder_is_walked(tmp_path: Path) -> None:
         folder.mkdir()
     try:
         (deepest / "x.txt").write_text("x")
-        assert document(tmp_path).id == "d/" * 1200 + "x.txt"
+        assert document(tmp_path).id == "r/" + "d/" * 1200 + "x.txt"
     finally:  # pytest's own removal recurses, and would fail in a later run
         (deepest / "x.txt").unlink()
         for folder in folders:
@@ -127,19 +142,20 @@ def test_a_very_deep_folder_is_walked(tmp_path: Path) -> None:
 def test_a_file_name_that_is_not_utf8_does_not_break_the_report(tmp_path: Path) -> None:
     write(tmp_path / os.fsdecode(b"caf\xe9.txt"), "text")
     result = document(tmp_path)
-    assert result.id == r"caf\xe9.txt"
+    assert result.id == r"r/caf\xe9.txt"
 
 
 def test_reading_is_lazy_and_a_vanished_file_fails_alone(tmp_path: Path) -> None:
     for name in "abc":
         write(tmp_path / f"{name}.txt", name)
-    results = read_documents([tmp_path])
+    results = read_documents([tmp_path], root="r")
+    assert isinstance(next(results), Source)
     first = next(results)
     (tmp_path / "b.txt").unlink()
     second, third = results
     assert isinstance(first, Document)
     assert isinstance(second, FailedFile)
-    assert second.path == "b.txt"
+    assert second.path == "r/b.txt"
     assert "No such file" in str(second.error)
     assert isinstance(third, Document)
 
@@ -147,13 +163,14 @@ def test_reading_is_lazy_and_a_vanished_file_fails_alone(tmp_path: Path) -> None
 def test_a_folder_that_vanishes_is_reported(tmp_path: Path) -> None:
     write(tmp_path / "a.txt", "a")
     (tmp_path / "b").mkdir()
-    results = read_documents([tmp_path])
+    results = read_documents([tmp_path], root="r")
+    next(results)
     next(results)
     (tmp_path / "b").rmdir()
     (failed,) = results
     assert isinstance(failed, FailedFile)
     assert (failed.path, str(failed.error)) == (
-        "b",
+        "r/b",
         "the folder cannot be listed: No such file or directory",
     )
 
@@ -161,9 +178,80 @@ def test_a_folder_that_vanishes_is_reported(tmp_path: Path) -> None:
 # --- paths ---------------------------------------------------------------------------------------
 
 
+def test_ids_begin_with_the_name_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docs = tmp_path / "docs"
+    guide = write(docs / "guide.md", "# Guide")
+    write(docs / "api/errors.md", "# Errors")
+    write(tmp_path / "top.txt", "top")
+    root = docs.resolve().as_posix()
+    whole = list(read_documents([docs]))
+    assert whole[0] == Source(root, "docs", "docs")
+    assert [d.id for d in whole if isinstance(d, Document)] == [
+        "docs/api/errors.md",
+        "docs/guide.md",
+    ]
+    assert {d.root for d in whole if isinstance(d, Document)} == {root}
+    source, single = read_documents([guide])
+    assert source == Source(root, "docs", "docs/guide.md")
+    assert single == whole[2]
+    assert single.metadata["source"] == "docs/guide.md"
+    monkeypatch.chdir(docs)
+    assert list(read_documents(["."])) == whole
+    assert list(read_documents(["guide.md"])) == [source, single]
+    monkeypatch.chdir(docs / "api")
+    assert list(read_documents([".."])) == whole
+    assert list(read_documents(["../guide.md"])) == [source, single]
+    assert next(read_documents(["../.."])) == Source(
+        tmp_path.resolve().as_posix(), tmp_path.name, tmp_path.name
+    )
+
+
+def test_a_root_of_ones_choice_outlives_a_move(tmp_path: Path) -> None:
+    write(tmp_path / "old/a.md", "a")
+    before = list(read_documents([tmp_path / "old"], root="handbook"))
+    (tmp_path / "old").rename(tmp_path / "new")
+    after = list(read_documents([tmp_path / "new"], root="handbook"))
+    assert before == after
+    source, document = after
+    assert source == Source("handbook", "handbook", "handbook")
+    assert isinstance(document, Document)
+    assert (document.id, document.root) == ("handbook/a.md", "handbook")
+    source, document = read_documents([tmp_path / "new/a.md"], root="handbook")
+    assert source == Source("handbook", "handbook", "handbook/a.md")
+    assert document == after[1]
+
+
+def test_the_root_of_the_file_system_has_no_name() -> None:
+    assert next(read_documents(["/"])) == Source("/", "", "")
+    assert Source("/", "", "").covers("/", "etc/hosts")
+
+
+def test_a_folder_without_files_is_covered(tmp_path: Path) -> None:
+    (source,) = read_documents([tmp_path], root="handbook")
+    assert isinstance(source, Source)
+    assert source.covers("handbook", "handbook/gone.md")
+    assert source.covers("handbook", "handbook/faq.csv#3")
+    assert not source.covers("handbook", "handbooks/other.md")
+    assert not source.covers("other", "handbook/gone.md")
+
+
+def test_a_file_covers_itself_and_its_records() -> None:
+    for part in (
+        Source("r", "docs", "docs/a"),
+        SkippedFile("docs/a", "empty", "r"),
+        FailedFile("docs/a", ReadError("x"), "r"),
+    ):
+        assert part.covers("r", "docs/a")
+        assert part.covers("r", "docs/a#1")
+        assert not part.covers("r", "docs/a.md")
+        assert not part.covers("", "docs/a")
+
+
 def test_a_missing_path_fails_at_once_and_is_named(tmp_path: Path) -> None:
     present = write(tmp_path / "a.txt", "a")
-    with pytest.raises(ReadError, match="nowhere"):
+    with pytest.raises(ReadError, match=r"no such file or folder: .*nowhere"):
         read_documents([present, tmp_path / "nowhere"])
     dangling = tmp_path / "dangling.txt"
     dangling.symlink_to(tmp_path / "nothing")
@@ -171,8 +259,50 @@ def test_a_missing_path_fails_at_once_and_is_named(tmp_path: Path) -> None:
         read_documents([dangling])
     with pytest.raises(ReadError, match="''"):
         read_documents([""])
-    with pytest.raises(InvalidInputError, match="list"):
-        read_documents(str(present))
+    with pytest.raises(ReadError, match="~nouser"):
+        read_documents(["~nouser/x"])
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        ("a.txt", "paths must be a list of paths: put the single path"),
+        (b"a.txt", "paths must be a list of paths: put the single path"),
+        (Path(), "paths must be a list of paths: put the single path"),
+        (None, "paths must be a list of paths, not NoneType"),
+        (5, "paths must be a list of paths, not int"),
+        ([None], r"paths\[0\] must be a str or a path, not NoneType"),
+        ([".", b"."], r"paths\[1\] must be a str or a path, not bytes"),
+        (["a\0b"], r"paths\[0\].* is no path: .*null"),
+        (["x" * 5000], r"paths\[0\].* is no path: 5000 characters are too many"),
+    ],
+)
+def test_what_is_no_list_of_paths_is_refused_and_named(paths: object, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message) as caught:
+        read_documents(paths)  # type: ignore[arg-type]  # that is the test
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("root", ["", " ", "a/b", "a\0", "\ud800", 5, b"x", Path("x")])
+def test_what_is_no_name_of_a_root_is_refused(tmp_path: Path, root: object) -> None:
+    with pytest.raises(InvalidInputError, match="root"):
+        read_documents([tmp_path], root=root)  # type: ignore[arg-type]  # that is the test
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "notes/a.txt", "a")
+    (result,) = read(Path("~/notes"), root=None)
+    assert isinstance(result, Document)
+    assert result.id == "notes/a.txt"
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc on this system")
+def test_a_file_of_size_0_is_read() -> None:
+    assert Path("/proc/self/status").stat().st_size == 0
+    result = document(Path("/proc/self/status"))
+    assert result.text.startswith("Name:")
+    assert "binary" in str(failure(Path("/proc/self/environ")).error)
 
 
 def test_a_named_file_is_read_though_hidden_unknown_or_a_link(tmp_path: Path) -> None:
@@ -183,10 +313,10 @@ def test_a_named_file_is_read_though_hidden_unknown_or_a_link(tmp_path: Path) ->
     link.symlink_to(unknown)
     results = read(hidden, unknown, code, link)
     assert [(r.id, r.metadata["media_type"]) for r in results if isinstance(r, Document)] == [
-        (".notes.txt", "text/plain"),
-        ("LICENSE", "text/plain"),
-        ("x.py", "text/plain"),
-        ("link.md", "text/markdown"),
+        ("r/.notes.txt", "text/plain"),
+        ("r/LICENSE", "text/plain"),
+        ("r/x.py", "text/plain"),
+        ("r/link.md", "text/markdown"),
     ]
 
 
@@ -198,17 +328,28 @@ def test_a_named_file_that_is_no_text_fails(tmp_path: Path) -> None:
 
 def test_a_folder_named_like_a_file_is_a_folder(tmp_path: Path) -> None:
     write(tmp_path / "x.txt/inner.txt", "in")
-    assert document(tmp_path).id == "x.txt/inner.txt"
-    assert document(tmp_path / "x.txt").id == "inner.txt"
+    assert document(tmp_path).id == "r/x.txt/inner.txt"
+    assert document(tmp_path / "x.txt").id == "r/inner.txt"
 
 
 def test_two_documents_never_share_an_id(tmp_path: Path) -> None:
-    one = write(tmp_path / "1/README.md", "one")
-    two = write(tmp_path / "2/README.md", "two")
-    first, second = read(one, two)
+    one = write(tmp_path / "1/docs/README.md", "one").parent
+    two = write(tmp_path / "2/docs/README.md", "two").parent
+    first, second = read(one, two, root=None)
     assert isinstance(first, Document)
     assert isinstance(second, FailedFile)
-    assert "another document has this id" in str(second.error)
+    assert (second.path, second.root) == ("docs/README.md", two.resolve().as_posix())
+    for part in (str(one.resolve()), str(two.resolve()), "root=", "--root"):
+        assert part in str(second.error)
+    _, third = read(one, two, root="same")
+    assert isinstance(third, FailedFile)
+
+
+def test_a_file_given_twice_is_read_as_one_document(tmp_path: Path) -> None:
+    file = write(tmp_path / "docs/README.md", "one")
+    first, second = read(file.parent, file)
+    assert isinstance(first, Document)
+    assert second == SkippedFile("r/README.md", "given twice", "r")
 
 
 # --- decoding ------------------------------------------------------------------------------------
@@ -219,7 +360,7 @@ def test_two_documents_never_share_an_id(tmp_path: Path) -> None:
 def test_unicode_is_read_as_it_is(tmp_path: Path, text: str, encoding: str) -> None:
     result = document(write(tmp_path / "a.txt", text.encode(encoding)))
     assert result.text == text
-    assert result.metadata == {"source": "a.txt", "title": "a.txt", "media_type": "text/plain"}
+    assert result.metadata == {"source": "r/a.txt", "title": "a.txt", "media_type": "text/plain"}
 
 
 def test_utf16_big_endian_by_its_mark(tmp_path: Path) -> None:
@@ -294,9 +435,9 @@ def test_any_text_survives_a_file(tmp_path_factory: pytest.TempPathFactory, text
         assert isinstance(result, Document)
         assert result.text == text
     else:
-        assert result == SkippedFile("a.md", "empty")
+        assert result == SkippedFile("r/a.md", "empty", "r")
     (line,) = [json.dumps({"text": text})]
-    record = only(write(folder / "a.jsonl", line))
+    record, *_ = read(write(folder / "a.jsonl", line))
     assert not isinstance(record, FailedFile)
     if isinstance(record, Document):
         assert record.text == text
@@ -339,6 +480,94 @@ def test_rst_title(tmp_path: Path, text: str, title: str) -> None:
     assert document(write(tmp_path / "a.rst", text)).metadata["title"] == title
 
 
+# --- headings and pages --------------------------------------------------------------------------
+
+
+def test_markdown_headings(tmp_path: Path) -> None:
+    text = (
+        "---\ntitle: front matter\n---\n"
+        "# The `foo` *bar* &amp; [link](x)\n\ntext\n\nTwo\nlines\n---\n\n"
+        "```\n# code\n```\n\n> # quoted\n\n   ### Third ###\n#\nend\n"
+    )
+    result = document(write(tmp_path / "a.md", text))
+    assert result.text == text
+    assert result.headings == (
+        Heading(text.index("# The"), 1, "The foo bar & link"),
+        Heading(text.index("Two"), 2, "Two lines"),
+        Heading(text.index("   ### Third"), 3, "Third"),
+        Heading(text.index("#\nend"), 1, ""),
+    )
+
+
+def test_a_rule_at_the_start_is_no_front_matter(tmp_path: Path) -> None:
+    result = document(write(tmp_path / "a.md", "---\n\n# Title\n\ntext\n\n---\n\n# Two\n"))
+    assert [heading.title for heading in result.headings] == ["Title", "Two"]
+
+
+def test_rst_headings(tmp_path: Path) -> None:
+    text = (
+        "=====\nTitle\n=====\n\nOne\n===\nSub\n---\ntext\nnot\n---\n\n::\n\n    Code\n    ====\n\n"
+        "Two\n===\n\n-----\n\nÄrger im Büro\n~~~~~~~~~~~~~\nend\n"
+    )
+    result = document(write(tmp_path / "a.rst", text))
+    assert result.headings == (
+        Heading(0, 1, "Title"),
+        Heading(text.index("One"), 2, "One"),
+        Heading(text.index("Sub"), 3, "Sub"),
+        Heading(text.index("Two"), 2, "Two"),
+        Heading(text.index("Ärger"), 4, "Ärger im Büro"),
+    )
+
+
+def test_html_headings_stand_where_they_stand_in_the_text(tmp_path: Path) -> None:
+    pytest.importorskip("bs4")
+    page = (
+        "<nav><h2>Menu</h2></nav><h1>Ein <b>fetter</b>\n Titel</h1><p>text"
+        "<h2><p>In a <br>block</p></h2>more<h3> </h3><pre>x</pre><h6>Last"
+    )
+    result = document(write(tmp_path / "a.html", page))
+    assert result.text == "Ein fetter Titel\n\ntext\n\nIn a\nblock\n\nmore\n\nx\n\nLast"
+    assert result.headings == (
+        Heading(0, 1, "Ein fetter Titel"),
+        Heading(result.text.index("In a"), 2, "In a block"),
+        Heading(result.text.index("Last"), 6, "Last"),
+    )
+    assert result.metadata["title"] == "Ein fetter Titel"
+
+
+@given(
+    parts=st.lists(
+        st.tuples(
+            st.sampled_from(["h1", "h2", "h6", "p", "li", "pre", "td", "span", "br"]),
+            st.text("ab \n", max_size=6),
+        ),
+        max_size=12,
+    )
+)
+def test_html_heading_offsets_are_exact(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[tuple[str, str]]
+) -> None:
+    pytest.importorskip("bs4")
+    page = "".join(f"<{tag}>{text}</{tag}>" for tag, text in parts)
+    result = only(write(tmp_path_factory.mktemp("html") / "a.html", page))
+    expected = [" ".join(text.split()) for tag, text in parts if tag[0] == "h" and text.strip()]
+    if isinstance(result, Document):
+        assert [heading.title for heading in result.headings] == expected
+        lines = [result.text[heading.start :].split("\n")[0] for heading in result.headings]
+        assert lines == expected
+    else:
+        assert expected == []
+
+
+def test_pdf_pages(tmp_path: Path) -> None:
+    pytest.importorskip("pypdf")
+    content = pdf(IMAGE, shown("Seite zwei"), IMAGE, shown("Seite vier"))
+    result = next(item for item in read(write(tmp_path / "a.pdf", content)))
+    assert isinstance(result, Document)
+    assert result.text == "Seite zwei\n\nSeite vier"
+    assert result.pages == (Page(0, 2), Page(12, 4))
+
+
 # --- HTML ----------------------------------------------------------------------------------------
 
 
@@ -376,7 +605,7 @@ def test_html_is_read_as_a_browser_shows_it(tmp_path: Path) -> None:
     pytest.importorskip("bs4")
     result = document(write(tmp_path / "a.HTML", PAGE))
     assert result.text == PAGE_TEXT
-    assert result.metadata == {"source": "a.HTML", "title": "Über uns", "media_type": "text/html"}
+    assert result.metadata == {"source": "r/a.HTML", "title": "Über uns", "media_type": "text/html"}
 
 
 def test_html_without_end_tags_loses_nothing(tmp_path: Path) -> None:
@@ -416,7 +645,7 @@ def test_html_nested_very_deep(tmp_path: Path) -> None:
 def test_html_without_text_is_empty(tmp_path: Path) -> None:
     pytest.importorskip("bs4")
     result = only(write(tmp_path / "a.html", "<title>x</title><script>1</script>"))
-    assert result == SkippedFile("a.html", "empty")
+    assert result == SkippedFile("r/a.html", "empty", "r")
 
 
 # --- PDF -----------------------------------------------------------------------------------------
@@ -466,12 +695,12 @@ def test_pdf_pages_are_joined_and_those_without_text_told(tmp_path: Path) -> Non
     assert isinstance(result, Document)
     assert result.text == "Grüße aus Köln\n\nSeite drei"
     assert result.metadata == {
-        "source": "a.pdf",
+        "source": "r/a.pdf",
         "title": "Der Titel",
         "media_type": "application/pdf",
         "pages": 3,
     }
-    assert page == SkippedFile("a.pdf#page=2", "no text on the page; a scan needs OCR")
+    assert page == SkippedFile("r/a.pdf#page=2", "no text on the page; a scan needs OCR", "r")
 
 
 def test_pdf_of_images_needs_ocr(tmp_path: Path) -> None:
@@ -510,11 +739,16 @@ def test_jsonl_records(tmp_path: Path) -> None:
     ]
     path = write(tmp_path / "a.jsonl", "\ufeff" + "\r\n".join(lines))
     first, second, fourth, fifth = read(path)
-    common = {"source": "a.jsonl", "title": "a.jsonl", "media_type": "application/jsonl"}
-    assert first == Document("a.jsonl#köln", GERMAN, common | {"title": "T", "year": 2024})
-    assert second == Document("a.jsonl#2", "二", common | {"lang": "zh", "score": 0.5, "ok": True})
-    assert fourth == Document("a.jsonl#7", "number", common | {"source": "wiki"})
-    assert fifth == SkippedFile("a.jsonl#5", "empty")
+    common = {"source": "r/a.jsonl", "title": "a.jsonl", "media_type": "application/jsonl"}
+    extra = {"lang": "zh", "score": 0.5, "ok": True}
+    for result, name, text, more in (
+        (first, "köln", GERMAN, {"title": "T", "year": 2024}),
+        (second, content_id("二", **extra), "二", extra),
+        (fourth, "7", "number", {"source": "wiki"}),
+    ):
+        assert result == Document(f"r/a.jsonl#{name}", text, common | more, root="r")
+    assert fifth == SkippedFile("r/a.jsonl#5", "blank record", "r")
+    assert not fifth.empty
 
 
 @pytest.mark.parametrize(
@@ -545,19 +779,53 @@ def test_one_bad_line_costs_no_other(tmp_path: Path, line: bytes, message: str) 
     before, bad, after = read(write(tmp_path / "a.jsonl", content))
     assert isinstance(before, Document)
     assert isinstance(bad, FailedFile)
-    assert bad.path == "a.jsonl#2"
+    assert bad.path == "r/a.jsonl#2"
     assert message in str(bad.error)
     assert len(str(bad.error)) < 500
+    assert bad.covers("r", "r/a.jsonl#7")
     assert isinstance(after, Document)
-    assert after.id == "a.jsonl#3"
 
 
 def test_jsonl_with_one_id_twice(tmp_path: Path) -> None:
-    content = '{"text": "a", "id": "2"}\n{"text": "b"}\n{"text": "c"}'
+    content = '{"text": "a", "id": "2"}\n{"text": "b"}\n{"text": "c", "id": 2}'
     first, second, third = read(write(tmp_path / "a.jsonl", content))
     assert isinstance(first, Document)
-    assert isinstance(second, FailedFile)
-    assert isinstance(third, Document)
+    assert isinstance(second, Document)
+    assert isinstance(third, FailedFile)
+    assert "another document of this run has this id" in str(third.error)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_a_record_without_an_id_keeps_its_id_when_others_come_and_go(
+    tmp_path: Path, name: str
+) -> None:
+    def ids(*texts: str) -> list[str]:
+        rows = [json.dumps({"text": text}) for text in texts]
+        content = "\n".join(rows if name == "a.jsonl" else ["text", *texts])
+        results = read(write(tmp_path / name, content))
+        return [result.id for result in results if isinstance(result, Document)]
+
+    before = ids("one", "two", "three")
+    assert before == [f"r/{name}#{content_id(text)}" for text in ("one", "two", "three")]
+    assert ids("two", "three") == before[1:]
+    assert ids("new", "one", "two", "three")[1:] == before
+    same = f"r/{name}#{content_id('same')}"
+    assert ids("same", "same", "x", "same") == [same, f"{same}-2", ids("x")[0], f"{same}-3"]
+
+
+def test_an_id_by_content_counts_the_fields_in_any_order(tmp_path: Path) -> None:
+    lines = [{"text": "x", "a": 1, "b": 2}, {"b": 2, "text": "x", "a": 1}, {"text": "x", "a": 2}]
+    path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, lines)))
+    first, second, third = (r.id for r in read(path) if isinstance(r, Document))
+    assert second == f"{first}-2"
+    assert third == "r/a.jsonl#" + content_id("x", a=2)
+
+
+def test_a_file_of_blank_records_is_empty(tmp_path: Path) -> None:
+    blank, file = read(write(tmp_path / "a.csv", "text,a\n ,1\n"))
+    assert blank == SkippedFile("r/a.csv#1", "blank record", "r")
+    assert file == SkippedFile("r/a.csv", "empty", "r")
+    assert file.covers("r", "r/a.csv#k3")
 
 
 def test_jsonl_in_utf16(tmp_path: Path) -> None:
@@ -582,17 +850,20 @@ def test_csv_records(tmp_path: Path) -> None:
         f'id,text,author,note\nk1,"{GERMAN}",Müller,\n\n,"sagt ""ja"", oder\r\nnein",,x\nk3, ,,\n'
     )
     first, second, third = read(write(tmp_path / "a.csv", content))
-    common = {"source": "a.csv", "title": "a.csv", "media_type": "text/csv"}
-    assert first == Document("a.csv#k1", GERMAN, common | {"author": "Müller"})
-    assert second == Document("a.csv#2", 'sagt "ja", oder\r\nnein', common | {"note": "x"})
-    assert third == SkippedFile("a.csv#k3", "empty")
+    common = {"source": "r/a.csv", "title": "a.csv", "media_type": "text/csv"}
+    quoted = 'sagt "ja", oder\r\nnein'
+    name = content_id(quoted, note="x")
+    assert first == Document("r/a.csv#k1", GERMAN, common | {"author": "Müller"}, root="r")
+    assert second == Document(f"r/a.csv#{name}", quoted, common | {"note": "x"}, root="r")
+    assert third == SkippedFile("r/a.csv#k3", "empty", "r")
+    assert third.empty
 
 
 def test_csv_as_excel_saves_it(tmp_path: Path) -> None:
     pytest.importorskip("charset_normalizer")
     rows = f'\r\nid;text;preis\r\n1;"{GERMAN}";3,50\r\n'
     result = document(write(tmp_path / "a.csv", rows.encode("cp1252")))
-    assert result.id == "a.csv#1"
+    assert result.id == "r/a.csv#1"
     assert (result.text, result.metadata["preis"]) == (GERMAN, "3,50")
     assert result.metadata["encoding"] == "cp1252"
     tabs = "id\ttext\r\n1\t中文, 逗号\r\n"
@@ -603,7 +874,7 @@ def test_csv_with_one_column_needs_no_name(tmp_path: Path) -> None:
     one, two = read(write(tmp_path / "a.csv", "satz\neins\nzwei\n"))
     assert isinstance(one, Document)
     assert isinstance(two, Document)
-    assert (one.text, two.text, two.id) == ("eins", "zwei", "a.csv#2")
+    assert (one.text, two.text) == ("eins", "zwei")
 
 
 def test_csv_column_without_a_name(tmp_path: Path) -> None:
@@ -625,7 +896,7 @@ def test_csv_with_a_header_that_cannot_be_used(
     tmp_path: Path, content: str | bytes, message: str
 ) -> None:
     failed = failure(write(tmp_path / "a.csv", content))
-    assert failed.path == "a.csv"
+    assert failed.path == "r/a.csv"
     assert message in str(failed.error)
 
 
@@ -645,10 +916,10 @@ def test_one_bad_row_costs_no_other(tmp_path: Path, row: bytes, message: str) ->
     before, bad, after = read(write(tmp_path / "a.csv", content))
     assert isinstance(before, Document)
     assert isinstance(bad, FailedFile)
-    assert bad.path == "a.csv#2"
+    assert bad.path == "r/a.csv#2"
     assert message in str(bad.error)
+    assert bad.covers("r", "r/a.csv#7")
     assert isinstance(after, Document)
-    assert after.id == "a.csv#3"
 
 
 def test_csv_quote_that_never_ends(tmp_path: Path) -> None:

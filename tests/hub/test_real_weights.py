@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from jina_integrations import Embedder
-from jina_integrations.cards import MODEL_CARDS
+from jina_integrations.models import MODEL_CARDS
 from jina_integrations.types import Task
 
 pytest.importorskip("torch")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
 import numpy as np
 from chromadb.api.models.AsyncCollection import AsyncCollection
@@ -12,35 +13,30 @@ from chromadb.api.types import Embeddable, EmbeddingFunction, Embeddings, Space
 from chromadb.utils.embedding_functions import register_embedding_function
 
 from jina_integrations import Embedder
+from jina_integrations.adapting import SymmetricTask, embedder_of, read_task, warn_once
 from jina_integrations.errors import (
     CollectionNotFoundError,
-    FingerprintMismatchError,
     InvalidImageError,
     InvalidInputError,
     InvalidSettingError,
     MissingExtraError,
     ModelLoadError,
+    RecipeMismatchError,
 )
-from jina_integrations.framework import warn_once
+from jina_integrations.recipe import Recipe
 from jina_integrations.settings import EmbedderOptions
-from jina_integrations.stores.layout import INFO_KEY
+from jina_integrations.stores.base import INFO_KEY, CollectionInfo
 from jina_integrations.types import FloatArray, Task
 
-from .function_arguments import choose_model, choose_task, with_key_variable
-from .function_config import (
-    describe,
-    differences,
-    is_unit,
-    own_word_needed,
-    parse,
-    parse_info,
-)
+from .function_settings import describe, differences, is_unit, parse, untrusted
 
 if TYPE_CHECKING:
     import PIL.Image
     from pydantic import SecretStr
 
 __all__ = ["JinaIntegrationsEmbeddingFunction"]
+
+_KEY: Final = re.compile(r"jina_\w{20,}")
 
 
 class JinaIntegrationsEmbeddingFunction(EmbeddingFunction[Embeddable]):
@@ -52,62 +48,37 @@ class JinaIntegrationsEmbeddingFunction(EmbeddingFunction[Embeddable]):
 
     Args:
         model: As for `Embedder`, or a ready one, which then takes no further settings but `task`.
-        model_name: Another name of `model`. Without either it is ``"jina-embeddings-v2-base-en"``.
-        api_key: As for `Embedder`. Never stored: elsewhere the key comes from the environment.
-        api_key_env_var: The environment variable that holds the key; its name is stored, see
-            `ApiSettings`. None also reads ``CHROMA_JINA_API_KEY``, after ``JINA_API_KEY``, for
-            models that Jina serves.
         task: ``"text-matching"``, ``"classification"`` or ``"clustering"`` (``"separation"``) is
-            used for documents and questions alike. ``"retrieval.passage"`` and
-            ``"retrieval.query"`` are accepted and mean None: each side has its own.
-        normalized: Another name of `normalize`.
-        embedding_type: None or ``"float"``.
-        query_config: ``{"task": …}``, the task of questions, which has to agree with `task`.
-        options: The other settings of an `Embedder`; None is the default of each.
+            used for documents and questions alike; None gives each side its own.
+        api_key: As for `Embedder`. Never stored: elsewhere the key comes from the environment.
+
+    It also takes the other settings of an `Embedder` by name.
 
     Raises:
-        InvalidSettingError: a setting is out of range or contradicts another.
+        InvalidSettingError: a setting is unknown, out of range or contradicts another.
         ModelError: the service does not have the model.
     """
 
     def __init__(
         self,
-        model: str | Embedder | None = None,
+        model: str | Embedder,
         *,
-        model_name: str | None = None,
-        api_key: str | SecretStr | None = None,
-        api_key_env_var: str | None = None,
         task: str | None = None,
-        normalized: bool | None = None,
-        embedding_type: str | None = None,
-        query_config: Mapping[str, str] | None = None,
+        api_key: str | SecretStr | None = None,
         **options: Unpack[EmbedderOptions],
     ) -> None:
-        if embedding_type not in (None, "float"):
+        if isinstance(model, str) and _KEY.fullmatch(model):
             raise InvalidSettingError(
-                f"embedding_type={embedding_type!r}: Chroma stores floats; leave it out, or see "
-                "Embedder.embed_binary for bits"
+                "the first argument is the model, and this looks like a key of Jina's API: pass it "
+                "as api_key=…"
             )
-        shared = choose_task(task, query_config)
+        shared = None if task is None else _symmetric(task)
         self._document_task: Task = shared or "passage"
         self._query_task: Task = shared or "query"
-        given = cast("EmbedderOptions", {k: v for k, v in options.items() if v is not None})
-        if normalized is not None and given.setdefault("normalize", normalized) != normalized:
-            raise InvalidSettingError("normalized and normalize are one setting: give one")
-        if isinstance(model, Embedder):
-            if given or any((model_name, api_key, api_key_env_var)):
-                raise InvalidSettingError(
-                    "a ready Embedder has its settings: pass them to Embedder(…), or pass the "
-                    "model's name"
-                )
-            self._embedder = model
-        else:
-            name = choose_model(model, model_name)
-            given = with_key_variable(given, name, api_key_env_var)
-            self._embedder = Embedder(name, api_key=api_key, **given)
+        self._embedder = embedder_of(model, options, api_key=api_key)
         # An error of get_config() would be lost: chromadb makes a collection without a function.
         self._config = describe(self._embedder, shared)
-        self._own_word_needed: str | None = None
+        self._untrusted: str | None = None
 
     @property
     def embedder(self) -> Embedder:
@@ -117,9 +88,9 @@ class JinaIntegrationsEmbeddingFunction(EmbeddingFunction[Embeddable]):
             ModelLoadError: Chroma rebuilt this function from a collection that says where texts
                 are sent, or that code runs. A collection cannot decide that.
         """
-        if self._own_word_needed is not None:
+        if self._untrusted is not None:
             raise ModelLoadError(
-                f"the collection was made with a function that {self._own_word_needed}, and a "
+                f"the collection was made with a function that {self._untrusted}, and a "
                 "collection cannot decide that: construct "
                 "JinaIntegrationsEmbeddingFunction(…) with these settings, and pass it to "
                 "get_collection(…, embedding_function=…)"
@@ -140,8 +111,8 @@ class JinaIntegrationsEmbeddingFunction(EmbeddingFunction[Embeddable]):
         if self._embedder.settings.late_chunking:
             warn_once(
                 "late_chunking=True has no effect on what a Chroma collection embeds by itself: it "
-                "does not know which texts are of one document. To late-chunk, ingest(…) documents "
-                "into a ChromaStore, and query that collection",
+                "does not know which texts are of one document. To late-chunk, ingest documents by "
+                "jina_integrations.Collection, and query the collection that it fills",
                 stacklevel=4,
             )
         return list(self._embed(input, self._document_task))
@@ -158,7 +129,9 @@ class JinaIntegrationsEmbeddingFunction(EmbeddingFunction[Embeddable]):
         embedder = self.embedder
         listed = cast("list[object]", items if isinstance(items, list) else [])
         if any(isinstance(item, np.ndarray) for item in listed):
-            return embedder.embed_images([_picture(item, at) for at, item in enumerate(listed)])
+            return embedder.embed_images(
+                [_picture(item, index) for index, item in enumerate(listed)]
+            )
         return embedder.embed(cast("Sequence[str]", items), task=task)
 
     def check(self, collection: Collection | AsyncCollection) -> None:
@@ -167,8 +140,9 @@ class JinaIntegrationsEmbeddingFunction(EmbeddingFunction[Embeddable]):
         Chroma itself compares names alone.
 
         Raises:
-            FingerprintMismatchError: a setting that changes vectors differs.
-            CollectionNotFoundError: neither such a function nor `ingest` made the collection.
+            RecipeMismatchError: a setting that changes vectors differs.
+            StoreCorruptError: what is stored cannot be read.
+            CollectionNotFoundError: neither such a function nor an ingestion made the collection.
         """
         where = f"Chroma collection {collection.name!r}"
         function: Mapping[str, Any] = collection.configuration_json.get("embedding_function") or {}
@@ -177,15 +151,18 @@ class JinaIntegrationsEmbeddingFunction(EmbeddingFunction[Embeddable]):
         if function.get("name") == self.name():
             stored.append(function["config"])
         if info is not None:
-            stored.append(parse_info(info, where=where))
+            recipe = Recipe.from_dict(
+                CollectionInfo.from_json(info, where=where).recipe, where=where
+            )
+            stored.append({**recipe.embedder, "task": None})
         if not stored:
             raise CollectionNotFoundError(
                 f"{where} does not say how it was filled: neither jina-integrations' embedding "
-                "function nor its ingest made it"
+                "function nor its ingestion made it"
             )
         for config in stored:
             if differing := differences(config, self._config):
-                raise FingerprintMismatchError(
+                raise RecipeMismatchError(
                     f"{where} was filled with other settings: {differing}; use the collection's, "
                     "or a new collection"
                 )
@@ -217,7 +194,7 @@ class JinaIntegrationsEmbeddingFunction(EmbeddingFunction[Embeddable]):
         settings, task = parse(config)
         embedder = Embedder.from_dict(settings.to_dict())
         function = JinaIntegrationsEmbeddingFunction(embedder, task=task)
-        function._own_word_needed = own_word_needed(settings)
+        function._untrusted = untrusted(settings)
         return function
 
     @staticmethod
@@ -235,11 +212,11 @@ class JinaIntegrationsEmbeddingFunction(EmbeddingFunction[Embeddable]):
         """Accept settings that change no vector.
 
         Raises:
-            FingerprintMismatchError: another model, backend, revision, precision, dimensions,
+            RecipeMismatchError: another model, backend, revision, precision, dimensions,
                 normalisation, task, or treatment of long texts.
         """
         if differing := differences(old_config, new_config):
-            raise FingerprintMismatchError(
+            raise RecipeMismatchError(
                 f"the collection was filled with other settings: {differing}; make a new "
                 "collection for the new ones. Chroma has stored them before it asked: put the old "
                 "function back with collection.modify(configuration={'embedding_function': …})"
@@ -262,6 +239,16 @@ class JinaIntegrationsEmbeddingFunction(EmbeddingFunction[Embeddable]):
 register_embedding_function(  # type: ignore[no-untyped-call]  # chromadb's has no annotations
     JinaIntegrationsEmbeddingFunction
 )
+
+
+def _symmetric(task: str) -> SymmetricTask:
+    symmetric = read_task(task)
+    if symmetric not in ("text-matching", "classification", "clustering"):
+        raise InvalidSettingError(
+            f"task={task!r} would give documents and questions the same kind of vector: documents "
+            "are embedded as passages and questions as queries, so leave it out"
+        )
+    return symmetric
 
 
 def _picture(item: object, index: int) -> PIL.Image.Image:

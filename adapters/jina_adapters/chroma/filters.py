@@ -1,78 +1,88 @@
-"""Our filters as Chroma's."""
+"""Our filters as Chroma's.
+
+Chroma compares a number with the integers after cutting it to one, and with the floats after
+turning it into one (chromadb 1.5.9): by itself 5.5 finds 5, and ``>= 5.5`` does too. So where that
+changes the number, what it becomes (its twin) is taken in or left out by name. One pair cannot be
+told apart: the integer 2**63 - 1, and the float 2**63.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TypeAlias, cast
 
 from chromadb import Where
 
-from jina_integrations.errors import InvalidInputError
+from jina_integrations.stores import AnyOf, Conditions, NoneOf, Range
+from jina_integrations.stores.filters import compare
 from jina_integrations.types import Scalar
 
-__all__ = ["check_key", "stale_where", "to_where"]
+__all__ = ["to_where"]
 
-_Condition: TypeAlias = dict[str, object]
-
-_RESERVED_PREFIXES = ("$", "#", "chroma:")
-"""``$`` begins operators, ``#`` names Chroma's own fields, ``chroma:`` its own metadata."""
+_Where: TypeAlias = dict[str, object]
 
 
-def check_key(name: str, key: str, *, index: int | None = None) -> None:
-    """Refuse a metadata key that Chroma keeps for itself.
-
-    Raises:
-        InvalidInputError: it begins with ``$``, ``#`` or ``chroma:``; carries the index.
-    """
-    if key.startswith(_RESERVED_PREFIXES):
-        raise InvalidInputError(
-            f"{name} {key!r}: Chroma takes no key that begins with '$', '#' or 'chroma:'; "
-            "rename it",
-            index=index,
-        )
-
-
-def to_where(filters: Mapping[str, list[Scalar]]) -> Where | None:
-    """What `check_filters` gave; None for no filter.
-
-    Raises:
-        InvalidInputError: a key is one that Chroma keeps for itself.
-    """
-    conditions: list[_Condition] = []
-    for key, values in filters.items():
-        check_key("filter", key)
-        conditions.append(_join("$or", [_equals(key, value) for value in values]))
-    return cast("Where", _join("$and", conditions)) if conditions else None
+def to_where(conditions: Conditions) -> Where | None:
+    """All of the conditions; None for none. Of the operators that `ChromaStore` has."""
+    parts: list[_Where] = []
+    for condition in conditions:
+        key = condition.key
+        if isinstance(condition, AnyOf):
+            parts.append(_join("$or", _compared(key, condition.values, "$in", "$nin", "$and")))
+        elif isinstance(condition, NoneOf):  # `$nin` also takes records without the key
+            parts += _compared(key, condition.values, "$nin", "$in", "$or")
+        elif isinstance(condition, Range):
+            bounds = cast("dict[str, float]", condition.bounds)
+            parts += [_bound(key, name, bound) for name, bound in bounds.items()]
+    return cast("Where", _join("$and", parts)) if parts else None
 
 
-def _equals(key: str, value: Scalar) -> _Condition:
-    """Chroma finds 5 and 5.0 by either, and a bool only by a bool, as `Filters` says.
+def _compared(
+    key: str, values: Sequence[Scalar], for_values: str, for_twins: str, join: str
+) -> list[_Where]:
+    """One condition for each group of values."""
+    compared: list[_Where] = []
+    for group, twins in _groups(values):
+        conditions: list[_Where] = [{key: {for_values: group}}]
+        if twins:
+            conditions.append({key: {for_twins: twins}})
+        compared.append(_join(join, conditions))
+    return compared
 
-    But it cuts a float to an integer before it looks at integers, so that 5.5 finds 5 as well
-    (chromadb 1.5.9); that integer is excluded here.
-    """
-    equal: _Condition = {key: {"$eq": value}}
-    if isinstance(value, float):
-        cut = max(-(2**63), min(int(value), 2**63 - 1))
-        if float(cut) != value:
-            return _join("$and", [equal, {key: {"$ne": cut}}])
-    return equal
+
+def _bound(key: str, name: str, bound: float) -> _Where:
+    condition: _Where = {key: {f"${name}": bound}}
+    twin = _twin(bound)
+    wanted, has = compare(name, twin, bound), name in ("gte", "lte")
+    if twin == bound or wanted == has:
+        return condition
+    if wanted:
+        return _join("$or", [condition, {key: {"$eq": twin}}])
+    return _join("$and", [condition, {key: {"$ne": twin}}])
 
 
-def _join(operator: str, conditions: list[_Condition]) -> _Condition:
+def _groups(values: Sequence[Scalar]) -> list[tuple[list[Scalar], list[float]]]:
+    """The values by type, since Chroma refuses lists of several; and the twins of each list."""
+    groups: dict[tuple[type, bool], tuple[list[Scalar], list[float]]] = {}
+    for value in values:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        twin = _twin(cast("float", value)) if is_number else value
+        group, twins = groups.setdefault((type(value), twin == value), ([], []))
+        group.append(value)
+        if twin != value:
+            twins.append(cast("float", twin))
+    return list(groups.values())
+
+
+def _twin(number: float) -> float:
+    """What Chroma takes the number for where it compares it with the other type."""
+    integer = max(-(2**63), min(int(number), 2**63 - 1))
+    if isinstance(number, int):
+        back = max(-(2**63), min(int(float(number)), 2**63 - 1))
+        return number if back == number else float(number)
+    return number if float(integer) == number else integer
+
+
+def _join(operator_name: str, conditions: list[_Where]) -> _Where:
     """Chroma refuses an operator over a single condition."""
-    return conditions[0] if len(conditions) == 1 else {operator: conditions}
-
-
-def stale_where(versions: Mapping[str, str]) -> Where:
-    """Records of these documents at other versions than these.
-
-    A version belongs to one document, since its hash covers the document's id.
-    """
-    where = {
-        "$and": [
-            {"document_id": {"$in": list(versions)}},
-            {"document_version": {"$nin": list(versions.values())}},
-        ]
-    }
-    return cast("Where", where)
+    return conditions[0] if len(conditions) == 1 else {operator_name: conditions}

@@ -9,8 +9,8 @@ from langchain_core.embeddings import Embeddings
 from pydantic import SecretStr
 
 from jina_integrations import Embedder
+from jina_integrations.adapting import EmbedderFields, embedder_of, warn_once
 from jina_integrations.errors import InvalidSettingError
-from jina_integrations.framework import EmbedderFields, embedder_of, warn_once
 from jina_integrations.settings import EmbedderOptions
 from jina_integrations.types import FloatArray
 
@@ -27,7 +27,7 @@ _NO_LATE_CHUNKING: Final = (
     "store, or late_chunk_documents(documents, splitter=…, embeddings=…)"
 )
 
-_PUT_RIGHT: Final = (
+_COMMUNITY_NAMES: Final = (
     "model_name and jina_api_key are the names of langchain_community's JinaEmbeddings, and work "
     "here as model and api_key do. That class sends no task, so queries and passages are embedded "
     "alike; here each is embedded for its own. Vectors that it stored from jina-embeddings-v3 or a "
@@ -47,9 +47,10 @@ class JinaEmbeddings(EmbedderFields, Embeddings):
         api_key: The key of Jina's API; None takes ``JINA_API_KEY``. In no field, dump or pickle.
         model_name: Of langchain-community's class: `model`. Says once what is put right here.
         jina_api_key: Of langchain-community's class: `api_key`.
-        options: The other settings of an `Embedder`, see there; none beside a ready one.
-            `context_weight`, `window_tokens` and `overlap_tokens` are those of `add_late_chunks`
-            and `late_chunk_documents`.
+
+    It also takes the other settings of an `Embedder` by name, though none beside a ready one.
+    `context_weight`, `window_tokens` and `overlap_tokens` are those of `add_late_chunks` and
+    `late_chunk_documents`.
 
     Raises:
         InvalidSettingError: a setting is unknown, out of range, given twice, or asks for
@@ -66,9 +67,14 @@ class JinaEmbeddings(EmbedderFields, Embeddings):
         **options: Unpack[EmbedderOptions],
     ) -> None:
         if model_name is not None or jina_api_key is not None:
-            warn_once(_PUT_RIGHT, stacklevel=3)
+            warn_once(_COMMUNITY_NAMES, stacklevel=3)
         _refuse_two(model, model_name, names="model and model_name")
         _refuse_two(api_key, jina_api_key, names="api_key and jina_api_key")
+        if "session" in options:
+            raise InvalidSettingError(
+                "session belongs to langchain_community's JinaEmbeddings: leave it out, since "
+                "connections are shared anyway; timeouts are in api=ApiSettings(...)"
+            )
         if options.get("late_chunking"):
             raise InvalidSettingError(f"late_chunking=True: {_NO_LATE_CHUNKING}")
         if model is None:

@@ -4,28 +4,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, Self, TypeVar, cast
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 
+from jina_integrations.backends.base import finish
 from jina_integrations.chunkers import Chunker
 from jina_integrations.errors import InvalidInputError
 
-from .chunking import TextSplitter, check_late_chunking, check_splitter
+from .chunking import TextSplitter, make_job
 from .embeddings import JinaEmbeddings
-from .identity import name_documents
-from .writing import (
-    aadd_late_chunks,
-    add_late_chunks,
-    adelete_documents,
-    delete_documents,
-    jina_embeddings_of,
-)
+from .stored import Calls
+from .writing import jina_embeddings_of, remove_documents, write_documents
 
 __all__ = ["LateChunkingStore"]
+
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def _of_store(method: _Method) -> _Method:
+    """The method of the store below."""
+    name = method.__name__
+
+    @wraps(method, updated=())  # else it stays abstract
+    def call(self: LateChunkingStore, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self.vector_store, name)(*args, **kwargs)
+
+    return cast("_Method", call)
 
 
 class LateChunkingStore(VectorStore):
@@ -38,16 +48,22 @@ class LateChunkingStore(VectorStore):
     Args:
         vector_store: Built with `JinaEmbeddings`, with `get_by_ids` and `delete`.
         splitter: See `late_chunk_documents`.
+        heading_context: See `late_chunk_documents`.
 
     Raises:
         InvalidInputError: the store is not such a one.
         InvalidSettingError: late chunking is switched off in the embedder.
     """
 
-    def __init__(self, vector_store: VectorStore, *, splitter: TextSplitter | Chunker) -> None:
+    def __init__(
+        self,
+        vector_store: VectorStore,
+        *,
+        splitter: TextSplitter | Chunker,
+        heading_context: bool = False,
+    ) -> None:
         self._embeddings = jina_embeddings_of(vector_store)
-        check_late_chunking(self._embeddings)
-        check_splitter(splitter)
+        self._job = make_job(self._embeddings, splitter, heading_context=heading_context)
         for method in ("get_by_ids", "delete"):
             if all(
                 getattr(type(vector_store), name) is getattr(VectorStore, name)
@@ -57,8 +73,7 @@ class LateChunkingStore(VectorStore):
                     f"{type(vector_store).__name__} has no {method}, without which the chunks of a "
                     "document cannot be found again: use add_late_chunks, or another store"
                 )
-        self._store = vector_store
-        self._splitter = splitter
+        self.vector_store = vector_store
 
     @property
     def embeddings(self) -> JinaEmbeddings:
@@ -85,9 +100,8 @@ class LateChunkingStore(VectorStore):
         Raises:
             JinaIntegrationsError: see `add_late_chunks`.
         """
-        named = _with_ids(documents, ids)
-        add_late_chunks(self._store, named, splitter=self._splitter, **kwargs)
-        return _names(named)
+        calls = Calls(self.vector_store, asynchronous=False)
+        return [*finish(write_documents(calls, self._job, _with_ids(documents, ids), kwargs))]
 
     async def aadd_documents(
         self,
@@ -97,9 +111,8 @@ class LateChunkingStore(VectorStore):
         **kwargs: Any,
     ) -> list[str]:
         """`add_documents` through the store's own async methods."""
-        named = _with_ids(documents, ids)
-        await aadd_late_chunks(self._store, named, splitter=self._splitter, **kwargs)
-        return _names(named)
+        calls = Calls(self.vector_store, asynchronous=True)
+        return [*await write_documents(calls, self._job, _with_ids(documents, ids), kwargs)]
 
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool | None:
         """Delete documents by their ids; one that is not there is no error.
@@ -109,14 +122,14 @@ class LateChunkingStore(VectorStore):
             kwargs: For the store's `delete`.
         """
         if ids is None:
-            return self._store.delete(None, **kwargs)
-        return delete_documents(self._store, ids, **kwargs)
+            return self.vector_store.delete(None, **kwargs)
+        return finish(remove_documents(Calls(self.vector_store, asynchronous=False), ids, kwargs))
 
     async def adelete(self, ids: list[str] | None = None, **kwargs: Any) -> bool | None:
         """`delete` through the store's own async methods."""
         if ids is None:
-            return await self._store.adelete(None, **kwargs)
-        return await adelete_documents(self._store, ids, **kwargs)
+            return await self.vector_store.adelete(None, **kwargs)
+        return await remove_documents(Calls(self.vector_store, asynchronous=True), ids, kwargs)
 
     @classmethod
     def from_texts(
@@ -138,89 +151,27 @@ class LateChunkingStore(VectorStore):
             "LateChunkingStore(vector_store, splitter=…), and call add_texts"
         )
 
-    def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
-        """Chunks, by the store's own method, as all searches."""
-        return self._store.similarity_search(query, k, **kwargs)
-
-    async def asimilarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
-        """See `similarity_search`."""
-        return await self._store.asimilarity_search(query, k, **kwargs)
-
-    def similarity_search_with_score(
-        self, *args: Any, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        """See `similarity_search`."""
-        return self._store.similarity_search_with_score(*args, **kwargs)
-
-    async def asimilarity_search_with_score(
-        self, *args: Any, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        """See `similarity_search`."""
-        return await self._store.asimilarity_search_with_score(*args, **kwargs)
-
-    def similarity_search_with_relevance_scores(
-        self, query: str, k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        """See `similarity_search`."""
-        return self._store.similarity_search_with_relevance_scores(query, k, **kwargs)
-
-    async def asimilarity_search_with_relevance_scores(
-        self, query: str, k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        """See `similarity_search`."""
-        return await self._store.asimilarity_search_with_relevance_scores(query, k, **kwargs)
-
-    def similarity_search_by_vector(
-        self, embedding: list[float], k: int = 4, **kwargs: Any
-    ) -> list[Document]:
-        """See `similarity_search`."""
-        return self._store.similarity_search_by_vector(embedding, k, **kwargs)
-
-    async def asimilarity_search_by_vector(
-        self, embedding: list[float], k: int = 4, **kwargs: Any
-    ) -> list[Document]:
-        """See `similarity_search`."""
-        return await self._store.asimilarity_search_by_vector(embedding, k, **kwargs)
-
-    def max_marginal_relevance_search(
-        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
-    ) -> list[Document]:
-        """See `similarity_search`."""
-        return self._store.max_marginal_relevance_search(query, k, fetch_k, lambda_mult, **kwargs)
-
-    async def amax_marginal_relevance_search(
-        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
-    ) -> list[Document]:
-        """See `similarity_search`."""
-        return await self._store.amax_marginal_relevance_search(
-            query, k, fetch_k, lambda_mult, **kwargs
-        )
-
-    def max_marginal_relevance_search_by_vector(
-        self,
-        embedding: list[float],
-        k: int = 4,
-        fetch_k: int = 20,
-        lambda_mult: float = 0.5,
-        **kwargs: Any,
-    ) -> list[Document]:
-        """See `similarity_search`."""
-        return self._store.max_marginal_relevance_search_by_vector(
-            embedding, k, fetch_k, lambda_mult, **kwargs
-        )
-
-    async def amax_marginal_relevance_search_by_vector(
-        self,
-        embedding: list[float],
-        k: int = 4,
-        fetch_k: int = 20,
-        lambda_mult: float = 0.5,
-        **kwargs: Any,
-    ) -> list[Document]:
-        """See `similarity_search`."""
-        return await self._store.amax_marginal_relevance_search_by_vector(
-            embedding, k, fetch_k, lambda_mult, **kwargs
-        )
+    # All searches are the store's own.
+    similarity_search = _of_store(VectorStore.similarity_search)
+    asimilarity_search = _of_store(VectorStore.asimilarity_search)
+    similarity_search_with_score = _of_store(VectorStore.similarity_search_with_score)
+    asimilarity_search_with_score = _of_store(VectorStore.asimilarity_search_with_score)
+    similarity_search_with_relevance_scores = _of_store(
+        VectorStore.similarity_search_with_relevance_scores
+    )
+    asimilarity_search_with_relevance_scores = _of_store(
+        VectorStore.asimilarity_search_with_relevance_scores
+    )
+    similarity_search_by_vector = _of_store(VectorStore.similarity_search_by_vector)
+    asimilarity_search_by_vector = _of_store(VectorStore.asimilarity_search_by_vector)
+    max_marginal_relevance_search = _of_store(VectorStore.max_marginal_relevance_search)
+    amax_marginal_relevance_search = _of_store(VectorStore.amax_marginal_relevance_search)
+    max_marginal_relevance_search_by_vector = _of_store(
+        VectorStore.max_marginal_relevance_search_by_vector
+    )
+    amax_marginal_relevance_search_by_vector = _of_store(
+        VectorStore.amax_marginal_relevance_search_by_vector
+    )
 
 
 def _with_ids(documents: list[Document], ids: Sequence[str | None] | None) -> list[Document]:
@@ -233,7 +184,3 @@ def _with_ids(documents: list[Document], ids: Sequence[str | None] | None) -> li
         document if name is None else document.model_copy(update={"id": name})
         for document, name in zip(documents, ids, strict=True)
     ]
-
-
-def _names(documents: list[Document]) -> list[str]:
-    return [named.name for named in name_documents(documents)]

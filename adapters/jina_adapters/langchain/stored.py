@@ -1,79 +1,148 @@
-"""The chunks of documents that a store has already, found and deleted by the documents' ids."""
+"""A LangChain store's chunks of whole documents: looked up, written and deleted by documents."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from langchain_core.documents import Document
+from langchain_core.vectorstores import VectorStore
 
+from jina_integrations.adapting import CutDocument, Job, alate_chunk, late_chunk
 from jina_integrations.errors import StoreCorruptError
+from jina_integrations.types import FloatArray
 
-from .calls import Calls
-from .identity import chunk_name
+from .documents import chunk_name
 
-__all__ = ["CHUNKS_PER_CALL", "chunk_counts", "delete_chunks", "stored_chunks"]
+__all__ = ["CHUNKS_PER_CALL", "Calls", "StoredChunks", "look_up"]
 
 CHUNKS_PER_CALL: Final = 1000
 """What a store is asked or given at once; Chroma takes 5,461."""
 
+_SLOTS: Final = (0, 1)
 
-def chunk_counts(chunks: Iterable[Document]) -> dict[str, int]:
-    """How many chunks the document of each of these chunks has, by the document's id.
+_Result = TypeVar("_Result")
 
-    Raises:
-        StoreCorruptError: one of them has not the metadata that it was written with.
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Calls of a store and an embedder, blocking or async, so that what follows is written once.
+
+    The blocking ones never wait, so `finish` runs a coroutine that makes them.
     """
-    return {name: count for name, _, count in map(_place, chunks)}
+
+    store: VectorStore
+    asynchronous: bool
+
+    async def call(self, method: str, *args: object, **options: object) -> Any:  # noqa: ANN401
+        """The store's method of that name, or its async twin."""
+        if self.asynchronous:
+            return await getattr(self.store, f"a{method}")(*args, **options)
+        return getattr(self.store, method)(*args, **options)
+
+    async def run(self, act: Callable[[], _Result]) -> _Result:
+        """What takes the processor for a while."""
+        return await asyncio.to_thread(act) if self.asynchronous else act()
+
+    async def late_chunk(self, job: Job, chunked: Sequence[CutDocument]) -> list[FloatArray]:
+        """See `adapting.late_chunk`."""
+        return (
+            await alate_chunk(chunked, embedder=job.embedder, heading_context=job.heading_context)
+            if self.asynchronous
+            else late_chunk(chunked, embedder=job.embedder, heading_context=job.heading_context)
+        )
+
+    async def delete(self, ids: Sequence[str], options: Mapping[str, Any] | None = None) -> bool:
+        """Delete these ids, in order; False where the store says that it has failed."""
+        for start in range(0, len(ids), CHUNKS_PER_CALL):
+            part = [*ids[start : start + CHUNKS_PER_CALL]]
+            if await self.call("delete", part, **(options or {})) is False:
+                return False
+        return True
 
 
-async def stored_chunks(calls: Calls, counts: Mapping[str, int]) -> list[str]:
-    """Ids of all the documents' chunks that are in the store, each document's first chunk last.
+@dataclass(slots=True)
+class StoredChunks:
+    """What a store has of one document, by slot: each chunk's index and version.
 
-    So if a deletion is broken off, the first chunk is there to tell how many to look for.
+    A document has one version in one slot. While it is replaced it has the new one in the other.
+    """
+
+    name: str
+    slots: tuple[dict[int, str], dict[int, str]] = field(default_factory=lambda: ({}, {}))
+    counts: list[int] = field(default_factory=lambda: [0, 0])
+
+    def slot_of(self, version: str) -> int | None:
+        """The slot that holds the whole of this version; None where none does."""
+        for slot in _SLOTS:
+            if self.is_whole(slot) and set(self.slots[slot].values()) == {version}:
+                return slot
+        return None
+
+    def is_whole(self, slot: int) -> bool:
+        """Whether all chunks of a version are there, and no others."""
+        chunks, count = self.slots[slot], self.counts[slot]
+        return len(chunks) == count > 0 and len(set(chunks.values())) == 1
+
+    @property
+    def free_slot(self) -> int:
+        """The slot to write to: an empty one, else one that was not finished."""
+        return min(_SLOTS, key=lambda slot: (self.is_whole(slot), len(self.slots[slot])))
+
+    def ids(self, slots: Iterable[int] = _SLOTS) -> list[str]:
+        """The ids of the chunks in these slots, the first chunk last.
+
+        So if a deletion is broken off, the first chunk is there to tell how many to look for.
+        """
+        return [
+            chunk_name(self.name, slot, index)
+            for slot in slots
+            for index in sorted(self.slots[slot], reverse=True)
+        ]
+
+
+async def look_up(calls: Calls, counts: Mapping[str, int]) -> dict[str, StoredChunks]:
+    """What the store has of some documents, by their names.
 
     Args:
         calls: The store.
-        counts: By document id, for how many chunks to look; more where one that is found says so.
+        counts: By document name, for how many chunks to look; more where one that is there says
+            so.
 
     Raises:
         NotImplementedError: the store has no `get_by_ids`.
-        StoreCorruptError: see `chunk_counts`.
+        StoreCorruptError: a chunk has not the metadata that it was written with.
     """
-    most = dict(counts)
-    places: set[tuple[str, int]] = set()
+    stored = {name: StoredChunks(name) for name in counts}
 
-    async def look(ids: Iterator[str]) -> None:
-        while part := list(islice(ids, CHUNKS_PER_CALL)):
-            for chunk in await calls.get(part):
-                name, index, count = _place(chunk)
-                if name not in most:
+    async def look(slot: int, positions: Iterator[tuple[str, int]]) -> None:
+        while part := [
+            chunk_name(name, slot, index) for name, index in islice(positions, CHUNKS_PER_CALL)
+        ]:
+            for chunk in await calls.call("get_by_ids", part):
+                name, version, index, count = _fields(chunk)
+                if name not in stored:
                     raise _changed(chunk)
-                places.add((name, index))
-                most[name] = max(most[name], count)
+                stored[name].slots[slot][index] = version
+                stored[name].counts[slot] = max(stored[name].counts[slot], count)
 
-    await look(chunk_name(name, at) for name, count in counts.items() for at in range(count))
-    further = {name: range(count, most[name]) for name, count in counts.items()}
-    await look(chunk_name(name, at) for name, rest in further.items() for at in rest)
-    ordered = sorted(places, key=lambda place: (place[1] == 0, place))
-    return [chunk_name(name, index) for name, index in ordered]
-
-
-async def delete_chunks(calls: Calls, ids: Sequence[str], **options: object) -> bool:
-    """Delete these ids, in order; False where the store says that it has failed."""
-    for start in range(0, len(ids), CHUNKS_PER_CALL):
-        if await calls.delete([*ids[start : start + CHUNKS_PER_CALL]], options) is False:
-            return False
-    return True
+    for slot in _SLOTS:  # each by itself, since not every store says which id a chunk has
+        await look(slot, ((name, index) for name in counts for index in range(counts[name])))
+        further = {name: range(counts[name], stored[name].counts[slot]) for name in counts}
+        await look(slot, ((name, index) for name in counts for index in further[name]))
+    return stored
 
 
-def _place(chunk: Document) -> tuple[str, int, int]:
-    """The chunk's document, its index, and how many there are."""
+def _fields(chunk: Document) -> tuple[str, str, int, int]:
+    """The chunk's document, its version, its index, and how many there are."""
     metadata = chunk.metadata
     try:
         return (
             str(metadata["document_id"]),
+            str(metadata["document_version"]),
             int(metadata["chunk_index"]),
             int(metadata["chunk_count"]),
         )
@@ -83,6 +152,7 @@ def _place(chunk: Document) -> tuple[str, int, int]:
 
 def _changed(chunk: Document) -> StoreCorruptError:
     return StoreCorruptError(
-        f"the chunk {chunk.id!r} lacks its document_id, chunk_index or chunk_count in its "
-        "metadata: the store does not keep them, or another program has changed them"
+        f"the chunk {chunk.id!r} lacks its document_id, document_version, chunk_index or "
+        "chunk_count in its metadata: the store does not keep them, or another program has "
+        "changed them"
     )

@@ -22,8 +22,7 @@ try:  # for the message alone
 except ImportError as exc:
     raise MissingExtraError("The LlamaIndex adapter", "llama-index") from exc
 
-from .embedding import JinaEmbedding
+from .embedding import JinaEmbedding, JinaMultiModalEmbedding
 from .late_chunking import LateChunking
-from .multi_modal import JinaMultiModalEmbedding
 
 __all__ = ["JinaEmbedding", "JinaMultiModalEmbedding", "LateChunking"]

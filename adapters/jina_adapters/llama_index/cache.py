@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 
 from llama_index.core.storage.kvstore.types import DEFAULT_COLLECTION, BaseKVStore
 
-from jina_integrations.embedder import Embedder
-from jina_integrations.framework import SymmetricTask
+from jina_integrations.adapting import SymmetricTask
+from jina_integrations.embedding.embedder import Embedder
 
 __all__ = ["SeparateKeys", "asking"]
 
@@ -70,12 +70,12 @@ class SeparateKeys(BaseKVStore):
 
     def get_all(self, collection: str = DEFAULT_COLLECTION) -> dict[str, _Entry]:
         """The entries of this embedder and task, by text."""
-        return _own(self.store.get_all(collection=collection), self._prefix())
+        return _entries(self.store.get_all(collection=collection), self._prefix())
 
     async def aget_all(self, collection: str = DEFAULT_COLLECTION) -> dict[str, _Entry]:
         """`get_all`, by the store's own asynchronous method."""
         entries = await self.store.aget_all(collection=collection)
-        return _own(entries, await self._aprefix())
+        return _entries(entries, await self._aprefix())
 
     def delete(self, key: str, collection: str = DEFAULT_COLLECTION) -> bool:
         """Drop the entry of a text; whether there was one."""
@@ -96,7 +96,7 @@ class SeparateKeys(BaseKVStore):
         return self._prefix()
 
 
-def _own(entries: dict[str, _Entry], prefix: str) -> dict[str, _Entry]:
+def _entries(entries: dict[str, _Entry], prefix: str) -> dict[str, _Entry]:
     return {
         key.removeprefix(prefix): value for key, value in entries.items() if key.startswith(prefix)
     }

@@ -1,30 +1,41 @@
-"""LlamaIndex's embedding model."""
+"""LlamaIndex's embedding models, for texts, and for texts and pictures."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from llama_index.core.callbacks import CallbackManager
-from llama_index.core.schema import BaseNode
+from llama_index.core.embeddings import MultiModalEmbedding
+from llama_index.core.schema import BaseNode, ImageType
 from llama_index.core.storage.kvstore.types import BaseKVStore
 from pydantic import Field
 
-from jina_integrations.embedder import Embedder
+from jina_integrations.adapting import (
+    EmbedderFields,
+    SymmetricTask,
+    embedder_of,
+    read_task,
+    warn_once,
+)
+from jina_integrations.embedding.embedder import Embedder
 from jina_integrations.errors import InvalidSettingError
-from jina_integrations.framework import EmbedderFields, SymmetricTask, warn_once
+from jina_integrations.images import ImageSource
 from jina_integrations.settings import EmbedderOptions
 from jina_integrations.types import FloatArray
 
-from .arguments import check_encoding, make_embedder, symmetric_task
 from .cache import SeparateKeys, asking
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-__all__ = ["JinaEmbedding", "to_lists"]
+__all__ = ["JinaEmbedding", "JinaMultiModalEmbedding"]
+
+DEFAULT_MODEL: Final = "jina-embeddings-v3"
+"""That of llama-index-embeddings-jinaai 0.7."""
 
 
 class JinaEmbedding(EmbedderFields, BaseEmbedding):
@@ -48,7 +59,8 @@ class JinaEmbedding(EmbedderFields, BaseEmbedding):
         model_name: The same as `model`, as LlamaIndex calls it.
         encoding_queries: Only ``"float"``; taken for code that says so.
         encoding_documents: The same.
-        options: Settings of an `Embedder`, not beside a ready one.
+
+    It also takes the settings of an `Embedder` by name, though none beside a ready one.
 
     Raises:
         InvalidSettingError: a setting is out of range or contradicts another.
@@ -74,10 +86,22 @@ class JinaEmbedding(EmbedderFields, BaseEmbedding):
         encoding_documents: str | None = None,
         **options: Unpack[EmbedderOptions],
     ) -> None:
-        check_encoding("encoding_queries", encoding_queries)
-        check_encoding("encoding_documents", encoding_documents)
-        embedder = make_embedder(model, model_name, options, api_key=api_key)
-        own_task = symmetric_task(task)
+        for name, encoding in (
+            ("encoding_queries", encoding_queries),
+            ("encoding_documents", encoding_documents),
+        ):
+            if encoding not in (None, "float"):
+                raise InvalidSettingError(
+                    f"{name} must be 'float', not {encoding!r:.60}: LlamaIndex's vectors are lists "
+                    "of floats. For packed bits call embedder.embed_binary, or let the store "
+                    "quantize (Qdrant does)"
+                )
+        embedder = embedder_of(model or model_name or DEFAULT_MODEL, options, api_key=api_key)
+        if model_name is not None and model_name != embedder.settings.model:
+            raise InvalidSettingError(
+                f"model_name={model_name!r} and model={embedder.settings.model!r} name two models: "
+                "leave model_name out"
+            )
         if options.get("late_chunking"):
             warn_once(
                 f"{type(self).__name__} embeds each text alone, also with late_chunking=True; "
@@ -89,7 +113,7 @@ class JinaEmbedding(EmbedderFields, BaseEmbedding):
         super().__init__(
             embedder,
             model_name=embedder.settings.model,
-            task=own_task,
+            task=_symmetric_task(task),
             embed_batch_size=embed_batch_size,
             callback_manager=callback_manager or CallbackManager([]),
             num_workers=num_workers,
@@ -108,8 +132,8 @@ class JinaEmbedding(EmbedderFields, BaseEmbedding):
                 f"embeddings_cache must be a BaseKVStore such as SimpleKVStore, not "
                 f"{type(store).__name__}"
             )
-        own = store.store if isinstance(store, SeparateKeys) else store
-        return SeparateKeys(own, self.embedder, self.task)
+        store = store.store if isinstance(store, SeparateKeys) else store
+        return SeparateKeys(store, self.embedder, self.task)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with some fields changed; it shares the embeddings cache.
@@ -156,10 +180,10 @@ class JinaEmbedding(EmbedderFields, BaseEmbedding):
             return await super().aget_query_embedding(query)
 
     def _get_query_embedding(self, query: str) -> Embedding:
-        return to_lists(self.embedder.embed([query], task=self.task or "query"))[0]
+        return _floats(self.embedder.embed([query], task=self.task or "query"))[0]
 
     async def _aget_query_embedding(self, query: str) -> Embedding:
-        return to_lists(await self.embedder.aembed([query], task=self.task or "query"))[0]
+        return _floats(await self.embedder.aembed([query], task=self.task or "query"))[0]
 
     def _get_text_embedding(self, text: str) -> Embedding:
         return self._get_text_embeddings([text])[0]
@@ -168,10 +192,10 @@ class JinaEmbedding(EmbedderFields, BaseEmbedding):
         return (await self._aget_text_embeddings([text]))[0]
 
     def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        return to_lists(self.embedder.embed(texts, task=self.task or "passage"))
+        return _floats(self.embedder.embed(texts, task=self.task or "passage"))
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        return to_lists(await self.embedder.aembed(texts, task=self.task or "passage"))
+        return _floats(await self.embedder.aembed(texts, task=self.task or "passage"))
 
     def __call__(
         self,
@@ -192,10 +216,54 @@ class JinaEmbedding(EmbedderFields, BaseEmbedding):
         return await super().acall(nodes, **kwargs)
 
 
-def to_lists(vectors: FloatArray) -> list[Embedding]:
-    """The rows as Python floats."""
+class JinaMultiModalEmbedding(JinaEmbedding, MultiModalEmbedding):
+    """`JinaEmbedding` for models that also take pictures, such as ``"jina-clip-v2"``.
+
+    A picture is a path, an http, https or data URL, or a `BytesIO`, which is read from its start.
+    Another model raises `UnsupportedModalityError` at the first picture.
+    """
+
+    @classmethod
+    def class_name(cls) -> str:
+        """``"JinaMultiModalEmbedding"``."""
+        return "JinaMultiModalEmbedding"
+
+    def _get_image_embedding(self, img_file_path: ImageType) -> Embedding:
+        return self._get_image_embeddings([img_file_path])[0]
+
+    async def _aget_image_embedding(self, img_file_path: ImageType) -> Embedding:
+        return (await self._aget_image_embeddings([img_file_path]))[0]
+
+    def _get_image_embeddings(self, img_file_paths: list[ImageType]) -> list[Embedding]:
+        return _floats(self.embedder.embed_images(_sources(img_file_paths)))
+
+    async def _aget_image_embeddings(self, img_file_paths: list[ImageType]) -> list[Embedding]:
+        return _floats(await self.embedder.aembed_images(_sources(img_file_paths)))
+
+
+def _sources(images: Sequence[ImageType]) -> list[ImageSource]:
+    return [image.getvalue() if isinstance(image, BytesIO) else image for image in images]
+
+
+def _floats(vectors: FloatArray) -> list[Embedding]:
     rows: list[Embedding] = vectors.tolist()
     return rows
+
+
+def _symmetric_task(name: str | None) -> SymmetricTask | None:
+    """The task of both sides; None where queries and passages have each their own.
+
+    Warns once where the task of one side was asked for both, as by the package that this replaces.
+    """
+    task = None if name is None else read_task(name)
+    if task == "query" or task == "passage":
+        warn_once(
+            f"task={name!r} is for one side only: here queries are embedded as queries and texts "
+            "as passages. Leave task out.",
+            stacklevel=4,
+        )
+        return None
+    return task
 
 
 def _warn_of_vectors(nodes: Sequence[BaseNode]) -> None:

@@ -19,32 +19,34 @@ from llama_index.core.node_parser import HierarchicalNodeParser, NodeParser
 from llama_index.core.schema import BaseNode, MetadataMode, TextNode, TransformComponent
 from pydantic import ConfigDict, Field, SerializeAsAny, field_serializer
 
-from jina_integrations.chunkers import Chunker
-from jina_integrations.errors import (
-    InvalidInputError,
-    InvalidSettingError,
-    InvalidSpanError,
-    JinaIntegrationsError,
+from jina_integrations import types
+from jina_integrations.adapting import (
+    CutDocument,
+    Job,
+    alate_chunk,
+    document_batches,
+    late_chunk,
+    name_document,
+    with_text,
 )
-from jina_integrations.ingestion.batching import document_batches
-from jina_integrations.texts import check_text
-from jina_integrations.types import CharSpan, FloatArray
+from jina_integrations.chunkers import Chunker
+from jina_integrations.errors import InvalidInputError, InvalidSettingError
+from jina_integrations.ingestion.stages import chunk_document
+from jina_integrations.inputs import check_text
+from jina_integrations.types import FloatArray
 
-from .chunker_parser import ChunkerNodeParser
 from .embedding import JinaEmbedding
-from .positions import find_spans
+from .nodes import SpanNodeParser, parse_document
 
 __all__ = ["LateChunking"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Parsed:
-    """One document: what is encoded, its nodes, and where each of them lies in that."""
+    """A document's nodes, and as chunks of what is encoded."""
 
-    document: BaseNode
-    text: str
     nodes: list[TextNode]
-    spans: list[CharSpan]
+    chunked: CutDocument
 
 
 class LateChunking(TransformComponent):
@@ -62,6 +64,8 @@ class LateChunking(TransformComponent):
             package. Through the API nodes may not overlap.
         include_metadata: Also encode the document's metadata, before its text, as its template for
             embeddings says.
+        heading_context: Also encode ``metadata["title"]`` and the headings above each node, in
+            front of it. Only chunkers such as `MarkdownChunker` know headings.
 
     Raises:
         InvalidSettingError: a splitter or model of another kind, or a model that is set up against
@@ -73,6 +77,7 @@ class LateChunking(TransformComponent):
     embed_model: SerializeAsAny[JinaEmbedding] = Field(frozen=True)
     splitter: NodeParser | Chunker = Field(frozen=True)
     include_metadata: bool = Field(default=False, frozen=True)
+    heading_context: bool = Field(default=False, frozen=True)
 
     def __init__(
         self,
@@ -80,6 +85,7 @@ class LateChunking(TransformComponent):
         embed_model: JinaEmbedding,
         splitter: NodeParser | Chunker,
         include_metadata: bool = False,
+        heading_context: bool = False,
     ) -> None:
         _check_model(embed_model)
         if not isinstance(cast("object", splitter), NodeParser | Chunker):
@@ -91,6 +97,7 @@ class LateChunking(TransformComponent):
             "embed_model": embed_model,
             "splitter": splitter,
             "include_metadata": include_metadata,
+            "heading_context": heading_context,
         }
         super().__init__(**fields)
 
@@ -117,29 +124,32 @@ class LateChunking(TransformComponent):
         """Nodes with vectors, in the order of the documents and of their parser.
 
         Args:
-            nodes: Whole documents; at least one character of each is no whitespace.
+            nodes: Whole documents; those without text are skipped with a warning.
             kwargs: Handed to the parser.
 
         Raises:
             InvalidInputError: a node is a piece of a document, or two nodes have one id.
-            InvalidTextError: a document has no text.
             InvalidSpanError: the parser gave no nodes, or changed the text, so that they cannot be
                 found in it.
             LateChunkingUnsupportedError: the model does not pool a mean.
-            JinaIntegrationsError: see `Embedder.embed_chunks`; where a document is to blame, the
-                message names it, and `index` is its position in `nodes`.
+            JinaIntegrationsError: see `Embedder.embed_chunks`; where a document is to blame,
+                `index` is its position in `nodes`, and a note has its id.
         """
         done: list[BaseNode] = []
         ids: set[str] = set()
-        for first, batch in self._batches(nodes):
-            parsed = self._parse(batch, first, kwargs, ids)
+        for batch in self._batches(nodes):
+            parsed = self._parse(batch, kwargs, ids)
             limiter = getattr(self.embed_model, "rate_limiter", None)
             if limiter is not None:
                 limiter.acquire()
-            with self._observed(parsed), _naming(batch, first):
-                texts, spans = _arguments(parsed)
-                _set_vectors(parsed, self.embed_model.embedder.embed_chunks(texts, spans))
-            done += [node for own in parsed for node in own.nodes]
+            with self._observed(parsed):
+                vectors = late_chunk(
+                    [item.chunked for item in parsed],
+                    embedder=self.embed_model.embedder,
+                    heading_context=self.heading_context,
+                )
+                _set_vectors(parsed, vectors)
+            done += [node for item in parsed for node in item.nodes]
         return done
 
     async def acall(
@@ -150,68 +160,77 @@ class LateChunking(TransformComponent):
         """`__call__`, without blocking the event loop; parsers run in a thread."""
         done: list[BaseNode] = []
         ids: set[str] = set()
-        for first, batch in self._batches(nodes):
-            parsed = await asyncio.to_thread(self._parse, batch, first, kwargs, ids)
+        for batch in self._batches(nodes):
+            parsed = await asyncio.to_thread(self._parse, batch, kwargs, ids)
             limiter = getattr(self.embed_model, "rate_limiter", None)
             if limiter is not None:
                 await limiter.async_acquire()
-            with self._observed(parsed), _naming(batch, first):
-                texts, spans = _arguments(parsed)
-                _set_vectors(parsed, await self.embed_model.embedder.aembed_chunks(texts, spans))
-            done += [node for own in parsed for node in own.nodes]
+            with self._observed(parsed):
+                vectors = await alate_chunk(
+                    [item.chunked for item in parsed],
+                    embedder=self.embed_model.embedder,
+                    heading_context=self.heading_context,
+                )
+                _set_vectors(parsed, vectors)
+            done += [node for item in parsed for node in item.nodes]
         return done
 
-    def _batches(self, documents: Sequence[BaseNode]) -> Iterator[tuple[int, list[BaseNode]]]:
-        """The documents, each list with its first one's position."""
-        first = 0
-        for batch in document_batches(
-            documents,
-            characters=lambda document: len(document.get_content(MetadataMode.NONE)),
-            embedder=self.embed_model.embedder,
-        ):
-            yield first, batch
-            first += len(batch)
+    def _batches(self, documents: Sequence[BaseNode]) -> Iterator[list[tuple[int, BaseNode]]]:
+        """The documents that have text, with their positions."""
+        return document_batches(
+            with_text(documents, text_of=_text),
+            characters=lambda numbered: len(_text(numbered[1])),
+            batch_tokens=self.embed_model.batch_tokens,
+        )
 
     def _parse(
-        self, documents: Sequence[BaseNode], first: int, options: dict[str, Any], ids: set[str]
+        self, documents: Sequence[tuple[int, BaseNode]], options: dict[str, Any], ids: set[str]
     ) -> list[_Parsed]:
         parsed: list[_Parsed] = []
-        for index, document in enumerate(documents):
+        for index, document in documents:
             try:
-                parsed.append(self._parse_one(document, options))
+                parsed.append(self._parse_document(document, index, options))
                 _require_new_ids(parsed[-1].nodes, ids)
             except InvalidInputError as exc:
-                raise _named(exc, document, first + index) from exc.__cause__
+                name_document(exc, document.node_id, index)
+                raise
         return parsed
 
-    def _parse_one(self, document: BaseNode, options: dict[str, Any]) -> _Parsed:
+    def _parse_document(self, document: BaseNode, index: int, options: dict[str, Any]) -> _Parsed:
         source = document.source_node
         if source is not None and source.node_id != document.node_id:
             raise InvalidInputError(
-                f"it is a piece of {source.node_id!r:.80} already. Late chunking encodes whole "
+                f"is a piece of {source.node_id!r:.80} already. Late chunking encodes whole "
                 "documents: put LateChunking in the place of the parser, with the parser in it"
             )
-        text = check_text(document.get_content(MetadataMode.NONE))
-        # One document at a time: parsers look nodes up by the ids of all that they are given.
-        nodes = self._parser()([document], **options)
-        name = type(self.splitter).__name__
-        own = [node for node in nodes if isinstance(node, TextNode)]
-        if not own or len(own) != len(nodes):
-            raise InvalidSpanError(f"{name} gave {len(nodes)} nodes, {len(own)} of them with text")
-        try:
-            spans = find_spans(text, own)
-        except InvalidSpanError as exc:
-            raise InvalidSpanError(f"{name}: {exc}") from exc
-        for node, (start, end) in zip(own, spans, strict=True):
-            node.start_char_idx, node.end_char_idx = start, end
+        text, name = check_text(_text(document)), document.node_id
+        parser, headings = self.splitter, None
+        if isinstance(parser, Chunker):
+            job = Job(self.embed_model.embedder, parser)
+            chunks = chunk_document(job, types.Document(name, text))
+            headings = [chunk.headings for chunk in chunks]
+            parser = SpanNodeParser(spans=[(chunk.start, chunk.end) for chunk in chunks])
+        pieces = parse_document(document, text, parser, options)
         before, after = self._around(document)
-        shifted = [(len(before) + start, len(before) + end) for start, end in spans]
-        return _Parsed(document, before + text + after, own, shifted)
-
-    def _parser(self) -> NodeParser:
-        if isinstance(self.splitter, NodeParser):
-            return self.splitter
-        return ChunkerNodeParser(chunker=self.splitter, embedder=self.embed_model.embedder)
+        title = document.metadata.get("title") if self.heading_context else None
+        encoded = types.Document(
+            name, before + text + after, {"title": title} if isinstance(title, str) else {}
+        )
+        shift = len(before)
+        pieces_as_chunks = [
+            types.Chunk(
+                name,
+                number,
+                shift + start,
+                shift + end,
+                node.text,
+                headings=headings[number] if headings else (),
+            )
+            for number, (node, (start, end)) in enumerate(pieces)
+        ]
+        return _Parsed(
+            [node for node, _ in pieces], CutDocument(encoded, "", pieces_as_chunks, index)
+        )
 
     def _around(self, document: BaseNode) -> tuple[str, str]:
         """What is encoded before and after the document's text."""
@@ -226,14 +245,14 @@ class LateChunking(TransformComponent):
     def _observed(self, parsed: Sequence[_Parsed]) -> Generator[None]:
         """The events that `BaseEmbedding` sends for a batch of texts."""
         model = self.embed_model.to_payload()
-        chunks = [node.text for own in parsed for node in own.nodes]
+        chunks = [node.text for item in parsed for node in item.nodes]
         dispatcher.event(EmbeddingStartEvent(model_dict=model))
         with self.embed_model.callback_manager.event(
             CBEventType.EMBEDDING, payload={EventPayload.SERIALIZED: model}
         ) as event:
             yield
             vectors: list[Embedding] = [
-                node.get_embedding() for own in parsed for node in own.nodes
+                node.get_embedding() for item in parsed for node in item.nodes
             ]
             event.on_end(payload={EventPayload.CHUNKS: chunks, EventPayload.EMBEDDINGS: vectors})
         dispatcher.event(EmbeddingEndEvent(chunks=chunks, embeddings=vectors))
@@ -261,44 +280,26 @@ def _parser_to_dict(parser: NodeParser) -> dict[str, Any]:
     values = parser.to_dict() | {"class_name": type(parser).__qualname__}
     if isinstance(parser, HierarchicalNodeParser):
         values["node_parser_map"] = {
-            name: _parser_to_dict(own) for name, own in parser.node_parser_map.items()
+            name: _parser_to_dict(child) for name, child in parser.node_parser_map.items()
         }
     return values
 
 
-def _arguments(parsed: Sequence[_Parsed]) -> tuple[list[str], list[list[CharSpan]]]:
-    return [own.text for own in parsed], [own.spans for own in parsed]
+def _text(document: BaseNode) -> str:
+    return document.get_content(MetadataMode.NONE)
 
 
 def _set_vectors(parsed: Sequence[_Parsed], vectors: Sequence[FloatArray]) -> None:
-    for own, rows in zip(parsed, vectors, strict=True):
-        for node, row in zip(own.nodes, rows, strict=True):
+    for item, rows in zip(parsed, vectors, strict=True):
+        for node, row in zip(item.nodes, rows, strict=True):
             node.embedding = row.tolist()
-
-
-@contextmanager
-def _naming(documents: Sequence[BaseNode], first: int) -> Generator[None]:
-    """Name the document in an error that carries its position among these."""
-    try:
-        yield
-    except JinaIntegrationsError as exc:
-        index = getattr(exc, "index", None)
-        if index is not None:
-            _named(exc, documents[index], first + index)
-        raise
-
-
-def _named(error: JinaIntegrationsError, document: BaseNode, index: int) -> JinaIntegrationsError:
-    error.args = (f"document {document.node_id!r:.80}: {error}",)
-    error.__dict__["index"] = index
-    return error
 
 
 def _require_new_ids(nodes: Sequence[BaseNode], ids: set[str]) -> None:
     for node in nodes:
         if node.node_id in ids:
             raise InvalidInputError(
-                f"two nodes have the id {node.node_id!r:.80}, so that a store would keep one of "
+                f"gives two nodes the id {node.node_id!r:.80}, so that a store would keep one of "
                 "them: give the parser another id_func"
             )
         ids.add(node.node_id)

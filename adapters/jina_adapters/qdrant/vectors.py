@@ -10,22 +10,17 @@ from typing import Final, TypedDict, Unpack
 import numpy as np
 from qdrant_client import models
 
+from jina_integrations.adapting import Job, cut, document_batches, late_chunk, with_text
 from jina_integrations.chunkers import Chunker
-from jina_integrations.embedder import Embedder
-from jina_integrations.errors import (
-    InvalidInputError,
-    InvalidSettingError,
-    JinaIntegrationsError,
-)
-from jina_integrations.identity import chunk_id, document_version
-from jina_integrations.ingestion.batching import document_batches
-from jina_integrations.ingestion.embedding import ChunkedDocument, chunk_document, embed_documents
-from jina_integrations.ingestion.isolation import is_of_input
-from jina_integrations.stores.layout import metadata_of
-from jina_integrations.types import Document, EmbeddedChunk, FloatArray
-from jina_integrations.vectors import unit, unusable
+from jina_integrations.embedding.embedder import Embedder
+from jina_integrations.embedding.vectors import unit, unusable
+from jina_integrations.errors import InvalidInputError, InvalidSettingError
+from jina_integrations.stores.records import record_id
+from jina_integrations.types import Document, FloatArray, Record
 
-__all__ = ["QdrantVectors", "QueryArguments", "VectorOptions", "payload_of"]
+from .points import payload_of
+
+__all__ = ["QdrantVectors", "QueryArguments", "QueryOptions", "VectorOptions"]
 
 _OVERSAMPLING: Final = 4.0
 
@@ -40,6 +35,15 @@ class VectorOptions(TypedDict, total=False):
     datatype: models.Datatype
 
 
+class QueryOptions(TypedDict, total=False):
+    """Options of `QdrantVectors.query`."""
+
+    limit: int
+    query_filter: models.Filter | None
+    search_params: models.SearchParams | None
+    oversampling: float | None
+
+
 class QueryArguments(TypedDict, total=False):
     """Keyword arguments of ``client.query_points``."""
 
@@ -49,11 +53,6 @@ class QueryArguments(TypedDict, total=False):
     query_filter: models.Filter
     search_params: models.SearchParams
     prefetch: models.Prefetch
-
-
-def payload_of(item: EmbeddedChunk) -> dict[str, object]:
-    """The chunk as `QdrantStore` keeps it and langchain-qdrant reads it, see ``docs/stores.md``."""
-    return {"page_content": item.chunk.text, "metadata": metadata_of(item)}
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,7 @@ class QdrantVectors:
         length = self.prefix_dimensions
         if length is None:
             return
-        if isinstance(length, bool) or not isinstance(length, int) or length < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidSettingError(f"prefix_dimensions must be a positive int, not {length!r}")
+        _check_positive("prefix_dimensions", length)
         if not self.name:
             raise InvalidSettingError(
                 "prefix_dimensions makes a second vector, so both need names: pass name='text', "
@@ -113,9 +111,7 @@ class QdrantVectors:
         size = self.embedder.dimensions
         if self.prefix_dimensions is None:
             if prefix is not None:
-                raise InvalidSettingError(
-                    "prefix has options of a vector that is not there: set prefix_dimensions"
-                )
+                raise InvalidSettingError("prefix=… needs prefix_dimensions")
             params = models.VectorParams(size=size, distance=distance, **options)
             return {self.name: params} if self.name else params
         self._check_prefix(self.prefix_dimensions)
@@ -156,51 +152,44 @@ class QdrantVectors:
         documents: Iterable[Document],
         *,
         chunker: Chunker,
-        payload: Callable[[EmbeddedChunk], Mapping[str, object]] = payload_of,
+        heading_context: bool = False,
+        payload: Callable[[Record], Mapping[str, object]] = payload_of,
     ) -> Iterator[models.PointStruct]:
         """One point for each chunk, in order, for ``client.upload_points``.
 
         Documents are taken lazily, a batch at a time, and encoded whole where the embedder does
-        late chunking. Ids are those of `ingest`: the same document with the same settings gets the
-        same ids, a changed one gets others.
+        late chunking. Ids and payloads are those of `Collection.ingest`: the same document with
+        the same settings gets the same ids, a changed one gets others.
 
         Args:
-            documents: With unique ids.
+            documents: With unique ids; those without text are skipped with a warning.
             chunker: Cuts the documents.
-            payload: What to keep beside a chunk's vector.
+            heading_context: Whether title and headings are embedded in front of each chunk.
+            payload: What to keep beside a chunk's vector; by default what `QdrantStore` keeps.
 
         Raises:
-            InvalidInputError: an item is no document, or has no text; its batch gives no points.
-            JinaIntegrationsError: a document cannot be embedded, see `Embedder.embed_chunks`.
-                Where the document is to blame, the error's notes name it.
+            InvalidInputError: an item is no document, or cannot be embedded; carries its position.
+            JinaIntegrationsError: see `Embedder.embed_chunks`.
         """
-        settings, fingerprint = chunker.to_dict(), self.embedder.fingerprint
-
-        def chunked(document: Document) -> ChunkedDocument:
-            version = document_version(document, chunker=settings, embedder_fingerprint=fingerprint)
-            try:
-                return chunk_document(document, version, chunker=chunker, embedder=self.embedder)
-            except JinaIntegrationsError as exc:
-                exc.add_note(f"in document {document.id!r}")
-                raise
-
+        job = Job(self.embedder, chunker, heading_context)
         for batch in document_batches(
-            _documents(documents),
-            characters=lambda document: len(document.text),
-            embedder=self.embedder,
+            with_text(_documents(documents), text_of=lambda document: document.text),
+            characters=lambda numbered: len(numbered[1].text),
+            batch_tokens=self.embedder.settings.batch_tokens,
         ):
-            for chunks in embed_documents(
-                [chunked(document) for document in batch],
+            chunked = cut(job, batch)
+            vectors = late_chunk(
+                chunked,
                 embedder=self.embedder,
-                on_failure=_fail,
-            ):
-                vectors = self.point_vectors(np.stack([item.vector for item in chunks]))
-                for item, vector in zip(chunks, vectors, strict=True):
-                    chunk = item.chunk
+                heading_context=heading_context,
+                late_chunking=self.embedder.late_chunking,
+            )
+            for item, rows in zip(chunked, vectors, strict=True):
+                count, root = len(item.chunks), item.document.root
+                for chunk, vector in zip(item.chunks, self.point_vectors(rows), strict=True):
+                    record = Record(chunk, item.version, count, root=root)
                     yield models.PointStruct(
-                        id=chunk_id(chunk.document_id, item.version, chunk.index),
-                        vector=vector,
-                        payload=dict(payload(item)),
+                        id=record_id(record), vector=vector, payload=dict(payload(record))
                     )
 
     def query(
@@ -228,32 +217,8 @@ class QdrantVectors:
             InvalidSettingError: a bad oversampling, or one without a prefix.
             JinaIntegrationsError: the question cannot be embedded, see `Embedder.embed_queries`.
         """
+        _check_positive("limit", limit)
         vector = self.embedder.embed_queries([query])[0] if isinstance(query, str) else query
-        return self._arguments(vector, limit, query_filter, search_params, oversampling)
-
-    async def aquery(
-        self,
-        query: str,
-        *,
-        limit: int = 10,
-        query_filter: models.Filter | None = None,
-        search_params: models.SearchParams | None = None,
-        oversampling: float | None = None,
-    ) -> QueryArguments:
-        """`query` for a question, without blocking the event loop."""
-        vector = (await self.embedder.aembed_queries([query]))[0]
-        return self._arguments(vector, limit, query_filter, search_params, oversampling)
-
-    def _arguments(
-        self,
-        vector: FloatArray,
-        limit: int,
-        query_filter: models.Filter | None,
-        search_params: models.SearchParams | None,
-        oversampling: float | None,
-    ) -> QueryArguments:
-        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidInputError(f"limit must be at least 1, not {limit!r}")
         row = self._checked(np.asarray(vector)[np.newaxis])
         arguments = QueryArguments(query=row[0].tolist(), limit=limit)
         if self.name:
@@ -281,6 +246,11 @@ class QdrantVectors:
         )
         return arguments
 
+    async def aquery(self, query: str, **options: Unpack[QueryOptions]) -> QueryArguments:
+        """`query` for a question, without blocking the event loop."""
+        (vector,) = await self.embedder.aembed_queries([query])
+        return self.query(vector, **options)
+
     @property
     def _prefix_name(self) -> str:
         return f"{self.name}-{self.prefix_dimensions}"
@@ -295,14 +265,14 @@ class QdrantVectors:
 
     def _checked(self, rows: FloatArray) -> FloatArray:
         """The rows as float32, shape (n, dimensions)."""
-        found, dimensions = np.asarray(rows, np.float32), self.embedder.dimensions
-        if found.ndim != 2 or found.shape[1] != dimensions:
+        array, dimensions = np.asarray(rows, np.float32), self.embedder.dimensions
+        if array.ndim != 2 or array.shape[1] != dimensions:
             raise InvalidInputError(
-                f"vectors have shape {found.shape}, and the embedder's (n, {dimensions}): use the "
+                f"vectors have shape {array.shape}, and the embedder's (n, {dimensions}): use the "
                 "embedder that filled the collection"
             )
-        _refuse_unusable(found)
-        return found
+        _refuse_unusable(array)
+        return array
 
     def _cut(self, rows: FloatArray, length: int) -> FloatArray:
         """The rows' prefixes, as an embedder of that many dimensions would give them."""
@@ -322,10 +292,9 @@ def _documents(documents: Iterable[Document]) -> Iterator[Document]:
         yield item
 
 
-def _fail(own: ChunkedDocument, error: JinaIntegrationsError) -> None:
-    if is_of_input(error):
-        error.add_note(f"in document {own.document.id!r}")
-    raise error
+def _check_positive(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidSettingError(f"{name} must be an int of at least 1, not {value!r:.60}")
 
 
 def _refuse_unusable(rows: FloatArray) -> None:

@@ -12,7 +12,7 @@ import concurrent.futures
 import hashlib
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import httpx2
@@ -39,12 +39,18 @@ class Bridge:
         self._thread = threading.Thread(target=self._serve, name="jina-api", daemon=True)
         self._thread.start()
 
-    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """What the coroutine returns; blocks this thread. Ctrl-C cancels the coroutine."""
+    def run(self, work: Coroutine[Any, Any, _Result], on_wait: Callable[[], None]) -> _Result:
+        """What the coroutine returns; blocks this thread. Ctrl-C cancels the coroutine.
+
+        Args:
+            work: The coroutine.
+            on_wait: Called twice a second in this thread; what it raises cancels the coroutine.
+        """
         future = self._submit(work)
         try:
             while not future.done():
-                concurrent.futures.wait((future,), timeout=_POLL_S)
+                if not concurrent.futures.wait((future,), timeout=_POLL_S).done:
+                    on_wait()
         except BaseException:
             future.cancel()
             raise
@@ -70,11 +76,11 @@ class Bridge:
     def limiter(self, base_url: str, key: SecretStr | None) -> Limiter:
         """The limiter of a key at a server. From any thread."""
         secret = "" if key is None else key.get_secret_value()
-        place = base_url, hashlib.sha256(secret.encode()).hexdigest()
+        account = base_url, hashlib.sha256(secret.encode()).hexdigest()
         with self._limiters_lock:
-            if place not in self._limiters:
-                self._limiters[place] = Limiter()
-            return self._limiters[place]
+            if account not in self._limiters:
+                self._limiters[account] = Limiter()
+            return self._limiters[account]
 
     def close(self) -> None:
         """Close the connections and end the thread."""

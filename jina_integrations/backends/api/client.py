@@ -11,7 +11,7 @@ import httpx2
 import numpy as np
 from pydantic import SecretStr, ValidationError
 
-from ...errors import ApiResponseError, ApiTimeoutError, RateLimitError
+from ...errors import ApiResponseError, ApiTimeoutError, RateLimitError, WrongDimensionsError
 from ...settings import ApiSettings
 from ...types import FloatArray
 from ...wire import EmbeddingItem, EmbeddingRequest, EmbeddingResponse, OpenAIRequest, decode_base64
@@ -30,7 +30,7 @@ class Answer:
     """What a request gave.
 
     Attributes:
-        positions: Of the inputs in the request that have a vector: of the right length, no NaN.
+        positions: Of the inputs in the request that have a vector without NaN.
         vectors: Theirs, shape (len(positions), width).
         tokens: What it cost, as the server says.
     """
@@ -112,16 +112,16 @@ class ApiClient:
     ) -> tuple[int, Mapping[str, str], bytes]:
         settings = self._settings
         timeout = httpx2.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s)
-        most = settings.connect_timeout_s + settings.read_timeout_s
+        longest_s = settings.connect_timeout_s + settings.read_timeout_s
         session = shared_bridge().session(self._base_url)
         try:
-            async with asyncio.timeout(most):
+            async with asyncio.timeout(longest_s):
                 response = await session.post(
                     self._url, headers=headers, content=body, timeout=timeout
                 )
         except TimeoutError as exc:
             raise ApiTimeoutError(
-                f"no whole answer from {self._url} within {most:g} s: raise read_timeout_s"
+                f"no whole answer from {self._url} within {longest_s:g} s: raise read_timeout_s"
             ) from exc
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as exc:
             raise transport_error(exc, where=self._url) from exc
@@ -143,6 +143,7 @@ def _rows(
 
     Raises:
         ApiResponseError: the indices are not those of the request, so none can be trusted.
+        WrongDimensionsError: a vector has another length than `width`.
     """
     indices = [item.index for item in response.data]
     if len(set(indices)) != len(indices) or not all(0 <= index < count for index in indices):
@@ -151,15 +152,17 @@ def _rows(
         )
     rows = [_row(item, where) for item in response.data]
     width = width or max(map(len, rows), default=0)
-    fitting = [at for at, row in enumerate(rows) if len(row) == width]
-    if not fitting or not width:
+    lengths = {len(row) for row in rows} - {width}
+    if lengths:
+        raise WrongDimensionsError(
+            f"{where} answered vectors of {min(lengths)} values instead of {width}: set dimensions "
+            "to what this server gives for this model, or leave it out"
+        )
+    if not rows or not width:
         return [], np.empty((0, width), np.float32)
-    vectors = np.stack([rows[at] for at in fitting])
+    vectors = np.stack(rows)
     finite = np.flatnonzero(np.isfinite(vectors).all(axis=1))
-    if len(finite) < len(fitting):
-        vectors = vectors[finite]
-        fitting = [fitting[at] for at in finite]
-    return [indices[at] for at in fitting], vectors
+    return [indices[row] for row in finite], vectors[finite]
 
 
 def _row(item: EmbeddingItem, where: str) -> FloatArray:

@@ -13,25 +13,25 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Final
 
-from ...calls import Call
+from ...embedding.call import Call
 from ...errors import (
     ApiError,
     ApiResponseError,
     ApiTimeoutError,
     RequestRefusedError,
+    WrongDimensionsError,
 )
 from ...types import FloatArray
-from ...usage import Usage
 from ...wire import EmbeddingRequest, OpenAIRequest
 from .client import ApiClient
 from .retrying import is_divisible, retrying
 
 __all__ = ["Batch", "Dispatch", "Job", "of_input", "plan_batches"]
 
-_MOST_BYTES: Final = 20 * 2**20
+_MAX_BYTES: Final = 20 * 2**20
 """A request holds about this much at most, but for a single larger input."""
 
-_MOST_REFUSED: Final = 8
+_MAX_REFUSED: Final = 8
 """So many inputs refused one by one, and none accepted: then the request is at fault, not they."""
 
 
@@ -94,7 +94,7 @@ class Job:
     wants: Callable[[Batch], bool] = lambda _: True
 
 
-def plan_batches(job: Job, *, most_inputs: int, most_tokens: int) -> Iterator[Batch]:
+def plan_batches(job: Job, *, max_inputs: int, max_tokens: int) -> Iterator[Batch]:
     """All inputs in order, in batches bounded by count, tokens and bytes, of at least one each.
 
     Each batch is planned when it is asked for, with what was learned of costs until then.
@@ -103,23 +103,22 @@ def plan_batches(job: Job, *, most_inputs: int, most_tokens: int) -> Iterator[Ba
     while start < len(job.tokens):
         scale = job.scale()
         end, total, total_bytes = start, 0.0, 0
-        while end < len(job.tokens) and end - start < most_inputs:
+        while end < len(job.tokens) and end - start < max_inputs:
             total += job.tokens[end] * scale
             total_bytes += job.sizes[end]
-            if end > start and (total > most_tokens or total_bytes > _MOST_BYTES):
+            if end > start and (total > max_tokens or total_bytes > _MAX_BYTES):
                 break
             end += 1
         yield Batch(list(range(start, end)))
         start = end
 
 
-def of_input(error: ApiError, name: str, position: int) -> ApiError:
-    """The error, told of one of the caller's inputs, such as ``texts[7]``."""
-    told = copy(error)
-    told.args = (f"{name}[{position}]: {error}",)
-    told.index = position
-    told.__cause__ = error
-    return told
+def of_input(error: ApiError, argument: str) -> ApiError:
+    """A copy of the error for one input, which `Call.fail` names, such as ``texts[7]``."""
+    of_one = copy(error)
+    of_one.argument = argument
+    of_one.__cause__ = error
+    return of_one
 
 
 class Dispatch:
@@ -140,8 +139,8 @@ class Dispatch:
         if batches is None:
             batches = plan_batches(
                 self._job,
-                most_inputs=settings.request_inputs,
-                most_tokens=self._limiter.request_tokens(settings.request_tokens),
+                max_inputs=settings.request_inputs,
+                max_tokens=self._limiter.request_tokens(settings.request_tokens),
             )
         waiting = iter(batches)
 
@@ -155,7 +154,10 @@ class Dispatch:
                 for _ in range(workers):
                     group.create_task(work())
         except ExceptionGroup as exc:  # the first error cancels the other workers
-            raise exc.exceptions[0] from None
+            first = exc.exceptions[0]
+        else:
+            return
+        raise first  # out here, so that it keeps its own cause
 
     async def _finish(self, batch: Batch) -> None:
         """Every input of the batch has a vector, or has failed."""
@@ -202,17 +204,17 @@ class Dispatch:
             if batch.deadline is None:
                 total_s = self._client.settings.total_timeout_s
                 batch.deadline = asyncio.get_running_loop().time() + total_s
-            self._call.spend(Usage(requests=1, retries=int(number > 1)))
+            self._call.spend(requests=1, retries=int(number > 1))
             answer = await self._client.post(
                 job.build(batch.indices), grant, tokens=tokens, width=job.width
             )
-        self._call.spend(Usage(tokens=answer.tokens))
+        self._call.advance(answer.tokens)
         if answer.tokens and job.learn is not None:
             job.learn(estimate, answer.tokens)
         if job.accept is not None and not job.accept(batch, answer.tokens):
             return
         asked = batch.indices
-        answered = [asked[at] for at in answer.positions]
+        answered = [asked[position] for position in answer.positions]
         complete = len(answered) == len(asked)
         if complete or not batch.whole:
             self._store(batch, answered, answer.vectors)
@@ -228,8 +230,8 @@ class Dispatch:
 
     def _store(self, batch: Batch, indices: Sequence[int], vectors: FloatArray) -> None:
         if batch.wanted is not None:
-            kept = [at for at, index in enumerate(indices) if index in batch.wanted]
-            indices, vectors = [indices[at] for at in kept], vectors[kept]
+            kept = [row for row, index in enumerate(indices) if index in batch.wanted]
+            indices, vectors = [indices[row] for row in kept], vectors[kept]
         self._job.store(indices, vectors)
 
     def _can_split(self, batch: Batch, error: ApiError) -> bool:
@@ -241,7 +243,9 @@ class Dispatch:
         if isinstance(error, RequestRefusedError):
             self._refused += 1
             # One bad request that was cut to pieces is no thousand bad inputs.
-            return is_divisible(error) and (self._succeeded or self._refused < _MOST_REFUSED)
+            return is_divisible(error) and (self._succeeded or self._refused < _MAX_REFUSED)
+        if isinstance(error, WrongDimensionsError):
+            return False
         if isinstance(error, ApiResponseError):
             return self._succeeded
         return is_divisible(error) and (self._succeeded or batch.is_part)

@@ -39,7 +39,7 @@ _LEAST_SHARE: Final = 0.1
 _LEAST_EVIDENCE: Final = 10
 """Requests within a minute, below which a 429 only pauses."""
 
-_MOST_BACKOFF_S: Final = 30.0
+_MAX_BACKOFF_S: Final = 30.0
 _CHECK_S: Final = 1.0
 _LEAST_SLEEP_S: Final = 0.001
 
@@ -56,7 +56,7 @@ class _Limit:
         self._learned_at = -math.inf
         self._least = 1.0
 
-    def at(self, now: float) -> float:
+    def current(self, now: float) -> float:
         """The limit at present. It grows slowly at first: what was learned is likely true."""
         if self._learned == math.inf:
             return self.configured
@@ -73,7 +73,7 @@ class _Limit:
                 it: they make it exact, not harder.
             now: Loop time.
         """
-        before = self.at(now)
+        before = self.current(now)
         is_new = sent_at > self._learned_at
         if is_new:
             self._least = max(cost, 0.0 if before == math.inf else _LEAST_SHARE * before)
@@ -124,7 +124,7 @@ class _Pace:
             gone.counted = False
             self._level -= gone.cost
         others = self._others_now(now)
-        if (self._level or others) and self._level + others + cost > self.limit.at(now):
+        if (self._level or others) and self._level + others + cost > self.limit.current(now):
             oldest_s = self._log[0].sent_at + _LOG_S - now if self._log else _CHECK_S
             return max(oldest_s, self._free_at - now)
         return max(0.0, self._free_at - now)
@@ -149,7 +149,7 @@ class _Pace:
 
     def hear(self, sent: _Sent, remaining: int | None, now: float) -> None:
         """What the service had left after this request. Only the latest request sent counts."""
-        limit = self.limit.at(now)
+        limit = self.limit.current(now)
         if remaining is None or limit == math.inf or sent.sent_at < self._others_sent_at:
             return
         self._others = max(0.0, limit - remaining - sent.level)
@@ -172,7 +172,7 @@ class _Pace:
         return self._others * (1.0 - age**2) if age < 1.0 else 0.0
 
     def _rate(self, now: float) -> float:
-        limit = self.limit.at(now)
+        limit = self.limit.current(now)
         return max(limit - self._others_now(now), _LEAST_SHARE * limit) / _LOG_S
 
 
@@ -246,14 +246,14 @@ class Limiter:
             ]
             self._members = [*others, (weakref.ref(owner), settings)]
 
-    def request_tokens(self, most: int) -> int:
+    def request_tokens(self, max_tokens: int) -> int:
         """Tokens that one request should have: a hundredth of the limit, but at least 1,000.
 
         Small requests keep the pace even and the last of the limit in use.
         """
         self._read_settings()
-        limit = self._tokens.limit.at(_now())
-        return most if limit == math.inf else min(most, max(1000, int(limit) // 100))
+        limit = self._tokens.limit.current(_now())
+        return max_tokens if limit == math.inf else min(max_tokens, max(1000, int(limit) // 100))
 
     @asynccontextmanager
     async def admit(self, tokens: int) -> AsyncGenerator[Grant]:
@@ -325,7 +325,7 @@ class Limiter:
             self._refusals += 1
             self._refused_at = now
         if retry_after_s is None:
-            backoff_s = min(_MOST_BACKOFF_S, 2.0 ** (self._refusals - 1))
+            backoff_s = min(_MAX_BACKOFF_S, 2.0 ** (self._refusals - 1))
             retry_after_s = _MINUTE_S if code == ErrorCode.TOKEN_RATE else backoff_s
         self._paused_until = max(self._paused_until, now + retry_after_s)
         return self._paused_until - now
@@ -337,7 +337,7 @@ class Limiter:
             self._paused_until - now,
             self._requests.wait_s(1, now),
             self._tokens.wait_s(tokens, now),
-            _CHECK_S if self._under_way + 1 > self._slots.at(now) else 0.0,
+            _CHECK_S if self._under_way + 1 > self._slots.current(now) else 0.0,
         )
 
     def _read_settings(self) -> None:

@@ -23,6 +23,7 @@ from ...errors import (
     RateLimitError,
     RequestRefusedError,
     ServerError,
+    WrongDimensionsError,
 )
 from ...wire import ErrorCode, read_problem
 
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 _FIRST_BACKOFF_S: Final = 0.5
-_MOST_BACKOFF_S: Final = 30.0
+_MAX_BACKOFF_S: Final = 30.0
 _MESSAGE_CHARACTERS: Final = 300
 
 
@@ -54,16 +55,16 @@ def status_error(
         secret: The key, which the message must not repeat though the service may.
     """
     problem = read_problem(body)
-    told = " ".join(problem.message.split())[: 2 * _MESSAGE_CHARACTERS]
+    message = " ".join(problem.message.split())[: 2 * _MESSAGE_CHARACTERS]
     if secret:
-        told = told.replace(secret, "[key]")
+        message = message.replace(secret, "[key]")
     code = problem.any_code
     request_id = problem.any_request_id or headers.get("x-request-id")
     retry_after_s = read_retry_after(headers)
     parts = [f"{where} answered {status}"]
     if code is not None:
         parts.append(f"{code}")
-    parts.append(told[:_MESSAGE_CHARACTERS] or _unexplained(status, headers))
+    parts.append(message[:_MESSAGE_CHARACTERS] or _unexplained(status, headers))
     if request_id is not None:
         parts.append(f"request {request_id}")
     return _class_of(status)(
@@ -135,6 +136,8 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same request may succeed later."""
+    if isinstance(error, WrongDimensionsError):
+        return False
     return isinstance(error, ApiConnectionError | ApiResponseError | RateLimitError | ServerError)
 
 
@@ -171,8 +174,8 @@ def retrying(
     def stop(state: RetryCallState) -> bool:
         error = _error(state)
         if isinstance(error, ApiError) and is_divisible(error) and inputs() > 1:
-            most = 3 if isinstance(error, ServerError) and error.status == 500 else 2
-            if state.attempt_number >= most:
+            attempts = 3 if isinstance(error, ServerError) and error.status == 500 else 2
+            if state.attempt_number >= attempts:
                 return True
         end = deadline()
         too_late = (
@@ -196,8 +199,8 @@ def _wait_s(state: RetryCallState) -> float:
         return asked
     if isinstance(error, RateLimitError):
         return 0.0  # the limiter lets nothing pass until it may
-    most = min(_MOST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** (state.attempt_number - 1))
-    return random.uniform(0.0, most)  # noqa: S311  # jitter, no secret
+    longest_s = min(_MAX_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** (state.attempt_number - 1))
+    return random.uniform(0.0, longest_s)  # noqa: S311  # jitter, no secret
 
 
 def _error(state: RetryCallState) -> BaseException | None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from ...cards import MODEL_CARDS, ModelCard, TaskScheme
 from ...errors import InvalidSettingError, ModelError, ModelNotFoundError, UnsupportedTaskError
 from ...images import Image
-from ...schemes import SERVICE_SCHEMES, ServiceScheme
+from ...models import MODEL_CARDS, ModelCard, ServiceScheme, TaskScheme
 from ...settings import EmbedderSettings, Transport
 from ...types import Task
 from ...wire import EmbeddingRequest, EmbeddingType, ImageInput, OpenAIRequest
@@ -35,8 +34,8 @@ class ServedModel:
 
     def __init__(self, settings: EmbedderSettings) -> None:
         self.settings = settings
-        self.scheme = SERVICE_SCHEMES.get(settings.model)
         row = MODEL_CARDS.get(settings.model)
+        self.scheme = None if row is None else row.service
         self._check(row)
         self.card: ModelCard | None = None
         if row is not None and self.scheme is not None:
@@ -109,18 +108,18 @@ class ServedModel:
 
     def _check(self, row: ModelCard | None) -> None:
         settings, scheme = self.settings, self.scheme
-        defaults = {field.name: field.default for field in fields(EmbedderSettings)}
+        defaults = EmbedderSettings(model=settings.model)
         for name in _LOCAL_ONLY:
             value = getattr(settings, name)
-            if value != defaults[name]:
+            if value != getattr(defaults, name):
                 raise InvalidSettingError(
                     f"{name}={value!r} is for local models, and this one is reached through the "
                     "API: leave it out, or say backend='local'"
                 )
         if settings.base_url is None and (scheme is None or not scheme.hosted):
-            hosted = [name for name, scheme in SERVICE_SCHEMES.items() if scheme.hosted]
+            hosted = [c.id for c in MODEL_CARDS.values() if c.service and c.service.hosted]
             raise ModelNotFoundError(
-                f"{settings.model!r} is not known to be served by Jina's API; these are: "
+                f"{settings.model!r:.200} is not known to be served by Jina's API; these are: "
                 f"{', '.join(hosted)}. Pass base_url for another server"
             )
         if row is not None and row.multi_vector:

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, cast
 
-from ...cards import MODEL_CARDS, LateChunkingDefaults, ModelCard, Pooling, TaskScheme
 from ...errors import ModelLoadError
+from ...models import MODEL_CARDS, LateChunkingDefaults, ModelCard, Pooling, TaskScheme
 from ...types import Task
 
 __all__ = ["is_jina_bert", "read_config", "read_folder", "transformer_folder"]

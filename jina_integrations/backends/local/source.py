@@ -8,14 +8,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...cards import MODEL_CARDS, ModelCard
 from ...errors import (
     MissingExtraError,
     ModelLoadError,
     ModelNotFoundError,
 )
+from ...models import MODEL_CARDS, ModelCard
 
-__all__ = ["ModelFiles", "find_model", "hash_files"]
+__all__ = ["ModelFiles", "canonical_name", "find_model", "hash_files"]
 
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """SHA-256 of model.safetensors as published in sentence-transformers/all-MiniLM-L6-v2."""
@@ -38,6 +38,30 @@ class ModelFiles:
     card: ModelCard | None
 
 
+def canonical_name(model: str) -> str:
+    """One name for all the ways to write a model: a card's id, a resolved folder, or a hub id."""
+    card = _find_card(model)
+    if card is not None:
+        return card.id
+    folder = _folder(model)
+    return model if folder is None else str(folder)
+
+
+def _find_card(model: str) -> ModelCard | None:
+    return MODEL_CARDS.get(model) or next(
+        (card for card in MODEL_CARDS.values() if card.repository == model), None
+    )
+
+
+def _folder(model: str) -> Path | None:
+    """The folder of that name, resolved; None where there is none."""
+    try:
+        path = Path(model).expanduser()
+        return path.resolve() if path.is_dir() else None
+    except (OSError, RuntimeError, ValueError):  # too long for a path, no such user, a NUL
+        return None
+
+
 def find_model(model: str, *, revision: str | None, trust_remote_code: bool) -> ModelFiles:
     """The model's files, downloaded into the Hugging Face cache where it is a hub id.
 
@@ -46,10 +70,10 @@ def find_model(model: str, *, revision: str | None, trust_remote_code: bool) -> 
         ModelLoadError: the model needs what this call does not allow.
         MissingExtraError: the packaged model is not installed.
     """
-    path = Path(model).expanduser()
-    card = MODEL_CARDS.get(model) or _card_of_repository(model)
-    if card is None and path.is_dir():
-        return ModelFiles(path.resolve(), None)
+    card = _find_card(model)
+    folder = _folder(model) if card is None else None
+    if folder is not None:
+        return ModelFiles(folder, None)
     if card is not None:
         _check_card(card, trust_remote_code=trust_remote_code)
         if card.repository is None:
@@ -58,13 +82,9 @@ def find_model(model: str, *, revision: str | None, trust_remote_code: bool) -> 
     if _HUB_ID.fullmatch(model):
         return ModelFiles(_snapshot(model, revision), None)
     raise ModelNotFoundError(
-        f"{model!r} is neither a known model ({', '.join(MODEL_CARDS)}), nor an existing folder, "
-        "nor a hub id such as 'org/name'"
+        f"{model!r:.200} is neither a known model ({', '.join(MODEL_CARDS)}), nor an existing "
+        "folder, nor a hub id such as 'org/name'"
     )
-
-
-def _card_of_repository(model: str) -> ModelCard | None:
-    return next((card for card in MODEL_CARDS.values() if card.repository == model), None)
 
 
 def _check_card(card: ModelCard, *, trust_remote_code: bool) -> None:
@@ -112,9 +132,9 @@ def _snapshot(repository: str, revision: str | None) -> Path:
             )
         )
     except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError, ValueError) as exc:
-        at = f" at revision {revision!r}" if revision else ""
+        pinned = f" at revision {revision!r}" if revision else ""
         raise ModelNotFoundError(
-            f"the hub has no {repository!r}{at}, or cannot be reached ({type(exc).__name__}): "
+            f"the hub has no {repository!r}{pinned}, or cannot be reached ({type(exc).__name__}): "
             "check the name and the network, log in for a gated model, or pass a folder instead"
         ) from exc
 

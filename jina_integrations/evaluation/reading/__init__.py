@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+from ...arguments import check_count, check_type
 from ...errors import InvalidSettingError, ReadError
 from ..questions import QuestionSet
 from .beir import read_beir
@@ -59,26 +61,33 @@ def read_questions(
         seed: Of ``documents``, which of the possible questions are drawn.
 
     Raises:
-        InvalidSettingError: an unknown form or split, a split for another form, or a number of
-            questions or a seed out of range.
+        InvalidInputError: an argument has the wrong type, or a number is out of range.
+        InvalidSettingError: an unknown form or split, or a split for another form.
         ReadError: there is no such file, it is not in its form, or no question is left.
         MissingExtraError: a document needs a library which is not installed.
     """
+    check_type("path", path, (str, Path), "a str or a Path")
+    check_count("pseudo_questions", pseudo_questions, maximum=1_000_000)
+    check_count("seed", seed)
+    if split is not None:
+        check_type("split", split, str, "a str")
+    if form is not None:
+        check_type("form", form, str, "a str")
     if form is not None and form not in get_args(Form):
         raise InvalidSettingError(
-            f"form {form!r} is none of {', '.join(map(repr, get_args(Form)))}"
+            f"form {form!r:.80} is none of {', '.join(map(repr, get_args(Form)))}"
         )
     if pseudo_questions < 1:
         raise InvalidSettingError(f"pseudo_questions must be 1 or more, not {pseudo_questions}")
-    if seed < 0:
-        raise InvalidSettingError(f"seed must be 0 or more, not {seed}")
     location = Path(path)
-    if not location.exists():
-        raise ReadError(f"no such file or folder: {str(path)!r}")
-    found = form or _detect(location)
-    if split is not None and found != "beir":
-        raise InvalidSettingError(f"split {split!r}: only the form 'beir' has one, not {found!r}")
-    match found:
+    if not os.path.exists(location):  # noqa: PTH110 - any name is fine
+        raise ReadError(f"no such file or folder: {str(path)!r:.200}")
+    detected = form or _detect(location)
+    if split is not None and detected != "beir":
+        raise InvalidSettingError(
+            f"split {split!r}: only the form 'beir' has one, not {detected!r}"
+        )
+    match detected:
         case "squad":
             return read_squad(location)
         case "beir":

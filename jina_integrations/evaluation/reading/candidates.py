@@ -9,11 +9,9 @@ from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
-from markdown_it import MarkdownIt
 
-from ...chunkers._breaks import BLANK_LINE, sentence_levels, word_levels
-from ...chunkers._markdown_blocks import Block, markdown_blocks
-from ...readers.text import ATX_OPENING, FRONT_MATTER, SETEXT_UNDERLINE, atx_title
+from ...chunkers.breaks import BLANK_LINE, sentence_levels, word_levels
+from ...chunkers.markdown_blocks import Block, markdown_blocks, plain_text
 from ...types import CharSpan, Document
 
 __all__ = ["Candidate", "headings", "sentences", "stripped"]
@@ -57,13 +55,16 @@ def headings(document: Document, rng: np.random.Generator) -> Iterator[Candidate
     if not _is_markdown(document):
         return
     text = document.text
-    starts = [own.start for own in _blocks(text) if own.kind == "heading_open" and own.depth == 0]
-    for start, after in _shuffled([*pairwise([*starts, len(text)])], rng):
-        title, end = _heading(text, start)
-        evidence = stripped(text, end, after)
-        question = _plain(title)
+    blocks = [block for block in markdown_blocks(text) if _is_heading(block)]
+    edges = [*(block.start for block in blocks), len(text)]
+    for number in rng.permutation(len(blocks)).tolist():
+        heading = blocks[number]
+        title = " ".join(heading.content.split())
+        evidence = stripped(text, heading.end, edges[number + 1])
+        question = plain_text(title)
         if evidence[0] < evidence[1] and _word_count(question) >= MIN_HEADING_WORDS:
-            yield Candidate("heading", question, title, (start, end), evidence)
+            removed = (heading.start, heading.end)
+            yield Candidate("heading", question, title, removed, evidence)
 
 
 def sentences(document: Document, rng: np.random.Generator) -> Iterator[Candidate]:
@@ -77,14 +78,14 @@ def sentences(document: Document, rng: np.random.Generator) -> Iterator[Candidat
             continue
         for removed in _shuffled(parts, rng):
             source = " ".join(text[slice(*removed)].split())
-            question = _plain(source) if _is_markdown(document) else source
+            question = plain_text(source) if _is_markdown(document) else source
             if _word_count(question) in SENTENCE_WORDS:
                 yield Candidate("sentence", question, source, removed, paragraph)
                 break
 
 
 def _shuffled(spans: Sequence[CharSpan], rng: np.random.Generator) -> Iterator[CharSpan]:
-    return (spans[at] for at in rng.permutation(len(spans)).tolist())
+    return (spans[number] for number in rng.permutation(len(spans)).tolist())
 
 
 def stripped(text: str, start: int, end: int) -> CharSpan:
@@ -98,12 +99,8 @@ def _is_markdown(document: Document) -> bool:
     return document.metadata.get("media_type") == "text/markdown"
 
 
-def _blocks(text: str) -> Iterator[Block]:
-    """The blocks behind the front matter."""
-    front_matter = FRONT_MATTER.match(text)
-    skipped = front_matter.end() if front_matter else 0
-    for block in markdown_blocks(text[skipped:]):
-        yield block._replace(start=block.start + skipped)
+def _is_heading(block: Block) -> bool:
+    return block.kind == "heading_open" and block.depth == 0
 
 
 def _paragraphs(document: Document) -> Iterator[CharSpan]:
@@ -117,7 +114,7 @@ def _paragraphs(document: Document) -> Iterator[CharSpan]:
 
 def _markdown_paragraphs(text: str) -> Iterator[CharSpan]:
     """The paragraphs, without the link targets behind them, which are no blocks."""
-    for block, after in pairwise([*_blocks(text), Block(len(text), 0, "end")]):
+    for block, after in pairwise([*markdown_blocks(text), Block(len(text), len(text), 0, "end")]):
         if block.kind == "paragraph_open" and block.depth == 0:
             blank = BLANK_LINE.search(text, block.start, after.start)
             yield block.start, blank.start() if blank else after.start
@@ -126,37 +123,6 @@ def _markdown_paragraphs(text: str) -> Iterator[CharSpan]:
 def _between(border: re.Pattern[str], text: str, start: int, end: int) -> Iterator[CharSpan]:
     borders = (match.end() for match in border.finditer(text, start, end))
     return (stripped(text, *piece) for piece in pairwise([start, *borders, end]))
-
-
-def _heading(text: str, start: int) -> tuple[str, int]:
-    """The heading's content on one line, and where its last line ends."""
-    end = _line_end(text, start)
-    opening = ATX_OPENING.match(text, start, end)
-    if opening:
-        return atx_title(text[opening.end() : end]), end
-    if not text[start:end].strip("# \t"):
-        return "", end
-    last = end + 1
-    while last < len(text) and not SETEXT_UNDERLINE.fullmatch(text, last, _line_end(text, last)):
-        last = _line_end(text, last) + 1
-    return " ".join(text[start:last].split()), _line_end(text, last)
-
-
-def _line_end(text: str, start: int) -> int:
-    found = text.find("\n", start)
-    return len(text) if found < 0 else found
-
-
-def _plain(source: str) -> str:
-    """The text of inline Markdown, on one line."""
-    (inline,) = MarkdownIt("commonmark").parseInline(source)
-    return " ".join(
-        "".join(
-            child.content
-            for child in inline.children or ()
-            if child.type in ("text", "code_inline", "image")
-        ).split()
-    )
 
 
 def _word_count(text: str) -> int:

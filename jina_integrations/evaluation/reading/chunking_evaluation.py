@@ -103,12 +103,12 @@ def _corpus(folder: Path, corpus_id: str, row: JsonObject) -> Document:
         for place in (folder, folder / "corpora")
         for suffix in (".md", ".txt")
     ]
-    found = [file for file in candidates if os.path.isfile(file)]  # noqa: PTH113 - any name is fine
-    if len(found) != 1:
-        kind = "several files are" if found else "no file is"
-        tried = ", ".join(file.relative_to(folder).as_posix() for file in found or candidates)
+    files = [file for file in candidates if os.path.isfile(file)]  # noqa: PTH113 - any name is fine
+    if len(files) != 1:
+        kind = "several files are" if files else "no file is"
+        tried = ", ".join(file.relative_to(folder).as_posix() for file in files or candidates)
         raise row.error(f"{kind} the corpus {corpus_id!r:.80}: {tried}")
-    text = JsonObject(found[0], "", {"the text": read_utf8(found[0])}).string("the text")
+    text = JsonObject(files[0], "", {"the text": read_utf8(files[0])}).string("the text")
     if not text.strip():
-        raise ReadError(f"{found[0]}: is blank, and {row.place} of questions.csv asks about it")
+        raise ReadError(f"{files[0]}: is blank, and {row.place} of questions.csv asks about it")
     return Document(corpus_id, text)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 from ...errors import InvalidInputError
-from ...readers import FailedFile, SkippedFile, read_documents
+from ...readers import FailedFile, SkippedFile, Source, read_documents
 from ...types import Document, Metadata
 from ..questions import Evidence, Question, QuestionSet
 from .assembling import assemble
@@ -70,27 +70,33 @@ def read_json_lines_form(path: Path) -> QuestionSet:
             documents[document.id] = document
     _add_files(path, documents, asked)
     questions = [
-        Question(own.id or own.first.place.removeprefix("line "), text, tuple(own.evidence))
-        for text, own in asked.items()
+        Question(
+            question.id or question.first.place.removeprefix("line "),
+            text,
+            tuple(question.evidence),
+        )
+        for text, question in asked.items()
     ]
     return assemble(path, documents.values(), questions, left_out, name=path.stem)
 
 
 def _add_question(line: JsonObject, asked: dict[str, _Asked], left_out: Counter[str]) -> None:
     _refuse_unknown(line, _QUESTION_KEYS)
-    own = asked.setdefault(line.string("question"), _Asked(line))
+    question = asked.setdefault(line.string("question"), _Asked(line))
     if line.has("id"):
         question_id = line.identifier("id")
-        if own.id not in (None, question_id):
-            raise line.error(f"has the id {question_id!r:.80}, and a line before {own.id!r:.80}")
-        own.id = question_id
+        if question.id not in (None, question_id):
+            raise line.error(
+                f"has the id {question_id!r:.80}, and a line before {question.id!r:.80}"
+            )
+        question.id = question_id
     if line.has("start") != line.has("end"):
         raise line.error('needs both "start" and "end", or neither for the whole document')
     span = (line.integer("start"), line.integer("end")) if line.has("start") else (None, None)
     evidence = Evidence(line.identifier("document"), *span)
-    if evidence in own.evidence:
+    if evidence in question.evidence:
         left_out["lines that repeat one before"] += 1
-    own.evidence[evidence] = None
+    question.evidence[evidence] = None
 
 
 def _document(line: JsonObject) -> Document:
@@ -118,14 +124,14 @@ def _refuse_unknown(line: JsonObject, known: frozenset[str]) -> None:
 def _add_files(path: Path, documents: dict[str, Document], asked: dict[str, _Asked]) -> None:
     """The documents that are files, each once."""
     files: dict[Path, str] = {}
-    for own in asked.values():
-        for document_id in (piece.document_id for piece in own.evidence):
+    for question in asked.values():
+        for document_id in (piece.document_id for piece in question.evidence):
             if document_id not in documents:
                 file = path.parent / document_id
                 other = files.setdefault(file.resolve(), document_id)
                 if other != document_id:
-                    raise own.first.error(f"{document_id!r} and {other!r} are the same file")
-                documents[document_id] = _read_file(own.first, file, document_id)
+                    raise question.first.error(f"{document_id!r} and {other!r} are the same file")
+                documents[document_id] = _read_file(question.first, file, document_id)
 
 
 def _read_file(line: JsonObject, file: Path, document_id: str) -> Document:
@@ -134,9 +140,9 @@ def _read_file(line: JsonObject, file: Path, document_id: str) -> Document:
         raise line.error(f'{where}: no line gives its "text", and there is no file {file}')
     if file.suffix.lower() in _RECORD_FILES:
         raise line.error(f'{where} is a file of records: give each a line with its "text"')
-    (result,) = read_documents([file])
+    result = next(item for item in read_documents([file]) if not isinstance(item, Source))
     if isinstance(result, FailedFile):
         raise line.error(f"{where}: {result.error}") from result.error
     if isinstance(result, SkippedFile):
         raise line.error(f"{where}: the file is {result.reason}")
-    return Document(document_id, result.text, result.metadata)
+    return replace(result, id=document_id, root="")

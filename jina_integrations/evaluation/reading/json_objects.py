@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import cast
 
 from ...errors import InvalidInputError, ReadError
+from ...inputs import check_text
 from ...readers.decoding import open_regular
-from ...texts import check_text
 
 __all__ = ["JsonObject", "parse", "read_json", "read_json_lines", "read_lines", "read_utf8"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice, repeat
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -11,7 +12,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from ...errors import ReadError
-from ...readers import FailedFile, SkippedFile, read_documents
+from ...readers import FailedFile, SkippedFile, Source, read_documents
 from ...types import CharSpan, Document
 from ..questions import Evidence, Question, QuestionSet
 from .assembling import assemble
@@ -55,17 +56,17 @@ def make_questions(path: Path, *, count: int, seed: int) -> QuestionSet:
         )
     remaining: list[Document] = []
     questions: list[Question] = []
-    for at, document in enumerate(documents):
-        own = sorted(drawn.get(at, ()), key=lambda candidate: candidate.removed)
-        removed = [candidate.removed for candidate in own]
-        text = _without(document.text, removed)
-        remaining.append(Document(document.id, text, document.metadata))
-        for candidate in own:
+    for number, document in enumerate(documents):
+        candidates = sorted(drawn.get(number, ()), key=lambda candidate: candidate.removed)
+        removed = [candidate.removed for candidate in candidates]
+        remaining.append(_without_candidates(document, candidates))
+        text = remaining[-1].text
+        for candidate in candidates:
             moved = (_moved(edge, removed) for edge in candidate.evidence)
             evidence = Evidence(document.id, *stripped(text, *moved))
             name = f"{candidate.kind} {len(questions) + 1}"
             questions.append(Question(name, candidate.text, (evidence,)))
-    kinds = Counter(candidate.kind for own in drawn.values() for candidate in own)
+    kinds = Counter(candidate.kind for candidates in drawn.values() for candidate in candidates)
     made = (
         f"pseudo-questions of headings ({kinds['heading']:,}) and sentences "
         f"({kinds['sentence']:,}), removed from the documents (seed {seed})"
@@ -84,6 +85,8 @@ def _read(path: Path) -> tuple[list[Document], Counter[str]]:
                 documents.append(result)
             case FailedFile():
                 failed.append(f"{result.path} ({result.error})")
+            case Source():
+                pass
             case SkippedFile():
                 skipped.append(f"{result.path} ({result.reason})")
     left_out: Counter[str] = Counter()
@@ -102,7 +105,9 @@ def _draw(
     order: list[int] = rng.permutation(len(documents)).tolist()
 
     def candidates(find: _Find) -> Iterator[tuple[int, Candidate]]:
-        turns = (zip(repeat(at), find(documents[at], rng), strict=False) for at in order)
+        turns = (
+            zip(repeat(number), find(documents[number], rng), strict=False) for number in order
+        )
         return (pair for pair in _in_turn(turns) if _stands_once(pair[1], texts))
 
     some_headings, some_sentences = candidates(headings), candidates(sentences)
@@ -110,8 +115,8 @@ def _draw(
     taken += islice(some_sentences, count - len(taken))
     taken += islice(some_headings, count - len(taken))
     drawn: dict[int, list[Candidate]] = {}
-    for at, candidate in taken:
-        drawn.setdefault(at, []).append(candidate)
+    for number, candidate in taken:
+        drawn.setdefault(number, []).append(candidate)
     return drawn
 
 
@@ -119,10 +124,10 @@ def _in_turn(turns: Iterable[Iterator[_T]]) -> Iterator[_T]:
     """One item of each, then the next of each, and so on."""
     waiting = deque(turns)
     while waiting:
-        own = waiting.popleft()
-        for item in islice(own, 1):
+        turn = waiting.popleft()
+        for item in islice(turn, 1):
             yield item
-            waiting.append(own)
+            waiting.append(turn)
 
 
 def _stands_once(candidate: Candidate, texts: Sequence[str]) -> bool:
@@ -135,6 +140,26 @@ def _stands_once(candidate: Candidate, texts: Sequence[str]) -> bool:
     return all(
         sum(text.count(words) for text in texts) == candidate.source.count(words)
         for words in {candidate.source, candidate.text}
+    )
+
+
+def _without_candidates(document: Document, candidates: Sequence[Candidate]) -> Document:
+    """The document without what is asked for: neither in its text nor in its headings and title."""
+    removed = [candidate.removed for candidate in candidates]
+    asked = {candidate.text for candidate in candidates}
+    metadata = dict(document.metadata)
+    if metadata.get("title") in asked:
+        metadata["title"] = str(metadata.get("source", document.id)).rpartition("/")[2]
+    return replace(
+        document,
+        text=_without(document.text, removed),
+        metadata=metadata,
+        headings=tuple(
+            replace(heading, start=_moved(heading.start, removed))
+            for heading in document.headings
+            if not any(start <= heading.start < end for start, end in removed)
+        ),
+        pages=tuple(replace(page, start=_moved(page.start, removed)) for page in document.pages),
     )
 
 

@@ -38,8 +38,8 @@ def read_squad(path: Path) -> QuestionSet:
         title = article.identifier("title") if article.has("title") else f"article {number}"
         document_id = _unique(title, documents)
         text = ""
-        for place, paragraph in enumerate(article.objects("paragraphs")):
-            text += _SEPARATOR if place else ""
+        for index, paragraph in enumerate(article.objects("paragraphs")):
+            text += _SEPARATOR if index else ""
             context = paragraph.string("context")
             for item in paragraph.objects("qas"):
                 evidence = _evidence(item, context, document_id, len(text), left_out)

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
+from ...arguments import check_type
 from ...errors import MissingExtraError
 from ..measures import describe_measure
+from ..recommend import Recommendation
 from ..result import Evaluation
 from .plots import all_plots, wins_and_losses
 from .rows import compared_result, comparison, result_rows, verdict
-
-if TYPE_CHECKING:
-    from ..recommend import Recommendation
 
 __all__ = ["render_html"]
 
@@ -32,9 +30,13 @@ def render_html(evaluation: Evaluation, recommendation: Recommendation | None = 
         recommendation: Of that evaluation.
 
     Raises:
+        InvalidInputError: an argument has the wrong type.
         KeyError: the recommended configuration was not measured.
         MissingExtraError: jinja2 or matplotlib is not installed.
     """
+    check_type("evaluation", evaluation, Evaluation, "an Evaluation")
+    if recommendation is not None:
+        check_type("recommendation", recommendation, Recommendation, "a Recommendation")
     try:
         from jinja2 import Environment, StrictUndefined
 

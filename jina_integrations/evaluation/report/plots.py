@@ -41,9 +41,9 @@ def all_plots(evaluation: Evaluation, recommended: Configuration | None) -> list
     """What there is to plot: over tokens; over bytes where they are a choice; over sizes."""
     plots = [_quality_over_cost(evaluation, "tokens", recommended)]
     stored = {
-        (own.configuration.dimensions, own.configuration.quantization)
-        for own in evaluation.results
-        if own.configuration.retrieval != "bm25"
+        (result.configuration.dimensions, result.configuration.quantization)
+        for result in evaluation.results
+        if result.configuration.retrieval != "bm25"
     }
     if len(stored) > 1:
         plots.append(_quality_over_cost(evaluation, "vector_bytes", recommended))
@@ -54,21 +54,21 @@ def _family(configuration: Configuration) -> str:
     return configuration.method.partition(" ")[0]
 
 
-def _interval(evaluation: Evaluation, own: Result) -> tuple[float, float]:
+def _interval(evaluation: Evaluation, result: Result) -> tuple[float, float]:
     """The difference's interval, laid onto the baseline's mean; no width for a baseline."""
-    baseline = evaluation.result(own.configuration.baseline).mean(evaluation.measure)
-    if own.configuration == own.configuration.baseline:
+    baseline = evaluation.result(result.configuration.baseline).mean(evaluation.measure)
+    if result.configuration == result.configuration.baseline:
         return baseline, baseline
-    difference = own.differences[evaluation.measure]
+    difference = result.differences[evaluation.measure]
     return baseline + difference.low, baseline + difference.high
 
 
 def pareto_front(costs: Sequence[int], means: Sequence[float]) -> list[int]:
     """Positions of what nothing beats at its cost or below, cheapest first."""
     front: list[int] = []
-    for at in sorted(range(len(costs)), key=lambda at: (costs[at], -means[at])):
-        if not front or means[at] > means[front[-1]]:
-            front.append(at)
+    for index in sorted(range(len(costs)), key=lambda index: (costs[index], -means[index])):
+        if not front or means[index] > means[front[-1]]:
+            front.append(index)
     return front
 
 
@@ -80,69 +80,69 @@ def _quality_over_cost(
 
     title, axis, unit = _COSTS[cost]
     results = evaluation.results
-    costs = [own.tokens if cost == "tokens" else own.vector_bytes for own in results]
-    means = [own.mean(evaluation.measure) for own in results]
+    costs = [result.tokens if cost == "tokens" else result.vector_bytes for result in results]
+    means = [result.mean(evaluation.measure) for result in results]
     front = pareto_front(costs, means)
-    chosen = [at for at, own in enumerate(results) if own.configuration == recommended]
+    chosen = [index for index, result in enumerate(results) if result.configuration == recommended]
     named = list(dict.fromkeys((*chosen, *reversed(front))))
-    several = len({own.configuration.chunker for own in results}) > 1
+    several = len({result.configuration.chunker for result in results}) > 1
     with plot_style():
         figure = Figure(layout="constrained")
         axes = figure.subplots()
         places = _scale_cost(axes, costs, unit)
         axes.step(
-            [*(places[at] for at in front), places.max()],
-            [*(means[at] for at in front), means[front[-1]]],
+            [*(places[index] for index in front), places.max()],
+            [*(means[index] for index in front), means[front[-1]]],
             where="post",
             color=COLOURS["soft"],
             alpha=0.45,
             linewidth=1.4,
             zorder=1,
         )
-        for at, own in enumerate(results):
-            strong = at in named or len(results) <= _MAX_STRONG
-            family = _family(own.configuration)
+        for index, result in enumerate(results):
+            strong = index in named or len(results) <= _MAX_STRONG
+            family = _family(result.configuration)
             colour = COLOURS[family]
             axes.vlines(
-                places[at],
-                *_interval(evaluation, own),
+                places[index],
+                *_interval(evaluation, result),
                 color=colour,
                 alpha=0.7 if strong else 0.2,
                 linewidth=1.4 if strong else 1.0,
                 zorder=2,
             )
             axes.plot(
-                places[at],
-                means[at],
+                places[index],
+                means[index],
                 color=colour,
-                markersize=9 if at in chosen else 6,
+                markersize=9 if index in chosen else 6,
                 alpha=1.0 if strong else 0.6,
-                gid=f"tip-{at}",
+                gid=f"tip-{index}",
                 zorder=3,
                 marker=_MARKERS[family],
-                markerfacecolor=_face(own.configuration),
+                markerfacecolor=_face(result.configuration),
                 linestyle="none",
             )
         axes.set_xlabel(axis)
         axes.set_ylabel(evaluation.measure)
         axes.margins(x=0.06, y=0.12)
-        _legend(figure, [own.configuration for own in results])
+        _legend(figure, [result.configuration for result in results])
         labels = [
             Label(
-                text=results[at].configuration.name
+                text=results[index].configuration.name
                 if several
-                else _short_name(results[at].configuration),
-                x=float(places[at]),
-                y=means[at],
-                colour=COLOURS["ink"] if at in chosen else COLOURS["soft"],
-                bold=at in chosen,
+                else _short_name(results[index].configuration),
+                x=float(places[index]),
+                y=means[index],
+                colour=COLOURS["ink"] if index in chosen else COLOURS["soft"],
+                bold=index in chosen,
             )
-            for at in named
+            for index in named
         ]
         name_points(axes, labels, list(zip(places.tolist(), means, strict=True)))
         tips = {
-            f"tip-{at}": f"{own.configuration.name}: {means[at]:.3f}, {costs[at]:,} {axis}"
-            for at, own in enumerate(results)
+            f"tip-{index}": f"{result.configuration.name}: {mean:.3f}, {price:,} {axis}"
+            for index, (result, mean, price) in enumerate(zip(results, means, costs, strict=True))
         }
         best = results[front[-1]].configuration.name
         label = f"{evaluation.measure} over {axis}, {len(results)} configurations; best: {best}"
@@ -168,12 +168,12 @@ def _face(configuration: Configuration) -> str:
 def _legend(figure: Figure, configurations: Sequence[Configuration]) -> None:
     from matplotlib.lines import Line2D
 
-    families = dict.fromkeys(_family(own) for own in configurations)
+    families = dict.fromkeys(_family(configuration) for configuration in configurations)
     handles = [
         Line2D([], [], color=COLOURS[name], marker=_MARKERS[name], linestyle="none", label=name)
         for name in families
     ]
-    if any(own.retrieval == "hybrid" for own in configurations):
+    if any(configuration.retrieval == "hybrid" for configuration in configurations):
         handles.append(
             Line2D(
                 [],
@@ -194,7 +194,7 @@ def _scale_cost(axes: Axes, costs: Sequence[int], unit: str) -> NDArray[np.float
 
     short = EngFormatter(unit=unit, sep="\N{NO-BREAK SPACE}")
     axes.xaxis.set_major_formatter(short)
-    paid = [own for own in costs if own > 0]
+    paid = [cost for cost in costs if cost > 0]
     if not paid or max(paid) <= 10 * min(paid):
         return _apart(np.array(costs, dtype=np.float64))
     axes.set_xscale("log")
@@ -211,7 +211,7 @@ def _scale_cost(axes: Axes, costs: Sequence[int], unit: str) -> NDArray[np.float
         return "0" if tick == free else short(tick)
 
     axes.xaxis.set_major_formatter(FuncFormatter(shown))
-    return 10.0 ** _apart(np.log10([own or free for own in costs]))
+    return 10.0 ** _apart(np.log10([cost or free for cost in costs]))
 
 
 def _apart(places: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -230,27 +230,27 @@ def _quality_by_size(evaluation: Evaluation) -> list[Plot]:
     kinds: dict[tuple[str, ...], dict[str, dict[int, Result]]] = defaultdict(
         lambda: defaultdict(dict)
     )
-    for own in evaluation.results:
-        kind, *numbers = own.configuration.chunker.split(":")
+    for result in evaluation.results:
+        kind, *numbers = result.configuration.chunker.split(":")
         if numbers and numbers[0].isdecimal():
-            line = kinds[(kind, *numbers[1:])][_short_name(own.configuration)]
-            line[int(numbers[0])] = own
+            line = kinds[(kind, *numbers[1:])][_short_name(result.configuration)]
+            line[int(numbers[0])] = result
     return [
-        _sizes_plot(evaluation, kind, lines, at)
-        for at, (kind, lines) in enumerate(kinds.items())
+        _sizes_plot(evaluation, kind, lines, number)
+        for number, (kind, lines) in enumerate(kinds.items())
         if max(map(len, lines.values())) > 1
     ]
 
 
 def _sizes_plot(
-    evaluation: Evaluation, kind: tuple[str, ...], lines: dict[str, dict[int, Result]], at: int
+    evaluation: Evaluation, kind: tuple[str, ...], lines: dict[str, dict[int, Result]], number: int
 ) -> Plot:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedFormatter, FixedLocator
 
     best = sorted(
         lines,
-        key=lambda name: -max(own.mean(evaluation.measure) for own in lines[name].values()),
+        key=lambda name: -max(result.mean(evaluation.measure) for result in lines[name].values()),
     )
     shown = {name for name in lines if name == "isolated"} | set(best[: _MAX_LINES - 1])
     banded = [name for name in best if name != "isolated"][:_MAX_BANDS]
@@ -264,12 +264,12 @@ def _sizes_plot(
         axes.xaxis.set_major_locator(FixedLocator(sizes))
         axes.xaxis.set_major_formatter(FixedFormatter([str(size) for size in sizes]))
         axes.xaxis.set_minor_locator(FixedLocator([]))
-        for name in (own for own in lines if own in shown):
+        for name in (name for name in lines if name in shown):
             line = sorted(lines[name].items())
             family = _family(line[0][1].configuration)
             xs = [size for size, _ in line]
-            ys = [own.mean(evaluation.measure) for _, own in line]
-            lows, highs = zip(*(_interval(evaluation, own) for _, own in line), strict=True)
+            ys = [result.mean(evaluation.measure) for _, result in line]
+            lows, highs = zip(*(_interval(evaluation, result) for _, result in line), strict=True)
             colour = COLOURS[family]
             if name in banded:
                 axes.fill_between(xs, lows, highs, color=colour, alpha=0.12, linewidth=0)
@@ -290,7 +290,7 @@ def _sizes_plot(
         name_lines(axes, labels)
         name = ", overlap ".join(kind)
         label = f"{evaluation.measure} over the size of chunks ({name}): {', '.join(best)}"
-        svg = inline_svg(figure, f"plot-sizes-{at}", label, {})
+        svg = inline_svg(figure, f"plot-sizes-{number}", label, {})
     caption = f"Bands are {_INTERVALS}"
     caption += f", of the best {_MAX_BANDS} lines." if len(lines) > _MAX_BANDS + 1 else "."
     if len(shown) < len(lines):

@@ -72,24 +72,26 @@ def result_rows(
     evaluation: Evaluation, recommended: Configuration | None
 ) -> tuple[tuple[ResultRow, ...], float]:
     """A row for each result, in their order, and where 0 lies on the scale of the intervals."""
-    table = [[own.mean(name) for name in evaluation.measures] for own in evaluation.results]
-    highest = [max(column) for column in zip(*table, strict=True)]
-    differences = [own.differences[evaluation.measure] for own in evaluation.results]
-    low = min(0.0, *(own.low for own in differences))
-    span = (max(0.0, *(own.high for own in differences)) - low) or 1.0
+    table = [[result.mean(name) for name in evaluation.measures] for result in evaluation.results]
+    highest_means = [max(column) for column in zip(*table, strict=True)]
+    differences = [result.differences[evaluation.measure] for result in evaluation.results]
+    low = min(0.0, *(difference.low for difference in differences))
+    span = (max(0.0, *(difference.high for difference in differences)) - low) or 1.0
     rows: list[ResultRow] = []
-    for own, means, difference in zip(evaluation.results, table, differences, strict=True):
-        baseline = own.configuration == own.configuration.baseline
+    for result, means, difference in zip(evaluation.results, table, differences, strict=True):
+        baseline = result.configuration == result.configuration.baseline
         ends = () if baseline else (difference.low, difference.mean, difference.high)
         rows.append(
             ResultRow(
-                result=own,
+                result=result,
                 means=tuple(means),
-                best=tuple(mean == most for mean, most in zip(means, highest, strict=True)),
+                best=tuple(
+                    mean == highest for mean, highest in zip(means, highest_means, strict=True)
+                ),
                 difference=None if baseline else difference,
                 verdict=None if baseline else verdict(difference),
                 interval=tuple(100.0 * (end - low) / span for end in ends),
-                recommended=own.configuration == recommended,
+                recommended=result.configuration == recommended,
             )
         )
     return tuple(rows), -100.0 * low / span
@@ -103,8 +105,12 @@ def compared_result(evaluation: Evaluation, recommended: Configuration | None) -
     """
     if recommended is not None and recommended != recommended.baseline:
         return evaluation.result(recommended)
-    others = [own for own in evaluation.results if own.configuration != own.configuration.baseline]
-    return max(others, key=lambda own: own.mean(evaluation.measure), default=None)
+    others = [
+        result
+        for result in evaluation.results
+        if result.configuration != result.configuration.baseline
+    ]
+    return max(others, key=lambda result: result.mean(evaluation.measure), default=None)
 
 
 def deltas(evaluation: Evaluation, result: Result) -> NDArray[np.float64]:
@@ -198,17 +204,17 @@ def comparison(evaluation: Evaluation, result: Result) -> Comparison:
     moved = _depth(baseline) - _depth(result)
     best = np.lexsort((-moved, -by_question)).tolist()
     worst = np.lexsort((moved, by_question)).tolist()
-    texts = {own.id: own.text for own in evaluation.question_set.documents}
+    texts = {document.id: document.text for document in evaluation.question_set.documents}
 
-    def example(at: int) -> Example:
-        question = evaluation.question_set.questions[at]
+    def example(index: int) -> Example:
+        question = evaluation.question_set.questions[index]
         first = question.evidence[0]
         answer = texts[first.document_id][first.start : first.end]
         return Example(
             question=question,
             answer=None if first.start is None else _shortened(answer),
-            delta=float(by_question[at]),
-            sides=(_side(evaluation, baseline, at), _side(evaluation, result, at)),
+            delta=float(by_question[index]),
+            sides=(_side(evaluation, baseline, index), _side(evaluation, result, index)),
         )
 
     return Comparison(
@@ -216,8 +222,10 @@ def comparison(evaluation: Evaluation, result: Result) -> Comparison:
         wins=int((by_question > 0).sum()),
         ties=int((by_question == 0).sum()),
         losses=int((by_question < 0).sum()),
-        greatest_wins=tuple(example(at) for at in best[:_EXAMPLES] if by_question[at] > 0),
-        greatest_losses=tuple(example(at) for at in worst[:_EXAMPLES] if by_question[at] < 0),
+        greatest_wins=tuple(example(index) for index in best[:_EXAMPLES] if by_question[index] > 0),
+        greatest_losses=tuple(
+            example(index) for index in worst[:_EXAMPLES] if by_question[index] < 0
+        ),
     )
 
 
@@ -226,15 +234,15 @@ def _depth(result: Result) -> NDArray[np.int64]:
     return np.where(result.ranks > 0, result.ranks, 101).astype(np.int64)
 
 
-def _side(evaluation: Evaluation, result: Result, at: int) -> Side:
-    question = evaluation.question_set.questions[at]
+def _side(evaluation: Evaluation, result: Result, index: int) -> Side:
+    question = evaluation.question_set.questions[index]
     chunks = evaluation.chunks[result.configuration.chunker]
     return Side(
-        value=float(result.values[evaluation.measure][at]),
-        rank=int(result.ranks[at]),
+        value=float(result.values[evaluation.measure][index]),
+        rank=int(result.ranks[index]),
         excerpts=tuple(
             excerpt(chunks[position], question.evidence, rank=rank)
-            for rank, position in enumerate(result.top[at, :_CHUNKS_SHOWN].tolist(), start=1)
+            for rank, position in enumerate(result.top[index, :_CHUNKS_SHOWN].tolist(), start=1)
             if position >= 0
         ),
     )
@@ -251,9 +259,9 @@ def excerpt(
 
     Where something is cut off stands "…".
     """
-    own = [piece for piece in evidence if piece.document_id == chunk.document_id]
+    pieces = [piece for piece in evidence if piece.document_id == chunk.document_id]
     marked = np.zeros(len(chunk.text), dtype=np.bool_)
-    for piece in own:
+    for piece in pieces:
         if piece.start is not None and piece.end is not None:
             marked[max(0, piece.start - chunk.start) : max(0, piece.end - chunk.start)] = True
     start, end = _shown(chunk.text, marked, max_characters)
@@ -272,7 +280,7 @@ def excerpt(
         document_id=chunk.document_id,
         start=chunk.start,
         end=chunk.end,
-        right=bool(marked.any()) or any(piece.start is None for piece in own),
+        right=bool(marked.any()) or any(piece.start is None for piece in pieces),
         parts=tuple(parts),
     )
 

@@ -112,12 +112,12 @@ def inline_svg(figure: Figure, name: str, label: str, tips: Mapping[str, str]) -
         element.tag = _local(element.tag)
         attributes = {_local(key): value for key, value in element.attrib.items()}
         element.attrib.clear()
-        own = attributes.pop("id", "")
-        if own in referenced:
-            element.set("id", f"{name}-{own}")
-        if own in tips:
+        identifier = attributes.pop("id", "")
+        if identifier in referenced:
+            element.set("id", f"{name}-{identifier}")
+        if identifier in tips:
             title = ET.Element("title")
-            title.text = tips[own]
+            title.text = tips[identifier]
             element.insert(0, title)
         for key, value in attributes.items():
             element.set(key, _themed(_REFERENCE.sub(rf"\g<0>{name}-", value)))
@@ -130,8 +130,8 @@ def inline_svg(figure: Figure, name: str, label: str, tips: Mapping[str, str]) -
 def _references(elements: Iterable[Element]) -> Iterator[str]:
     for element in elements:
         for value in element.attrib.values():
-            for found in _REFERENCE.finditer(value):
-                yield value[found.end() :].rstrip(")")
+            for reference in _REFERENCE.finditer(value):
+                yield value[reference.end() :].rstrip(")")
 
 
 def _themed(value: str) -> str:

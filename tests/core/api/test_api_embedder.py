@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ RECOVERABLE = [
     *("429", "429_seconds", "429_date", "429_fields", "500", "500_nested", "502", "503"),
     *("503_seconds", "504", "408", "409", "reset_before", "reset_mid_body", "stall", "drip"),
     *("truncated_json", "fewer_items", "more_items", "duplicate_index", "index_out_of_range"),
-    *("shuffled", "nan", "wrong_length", "null", "413", "400_tokens"),
+    *("shuffled", "nan", "null", "413", "400_tokens"),
 ]
 """Faults after which all texts can still be had."""
 
@@ -54,7 +55,7 @@ UNBILLED = {
 }
 """Faults that happen before anything was embedded, or harm nothing: no text is billed twice."""
 
-MISSING_ONE = {"fewer_items", "nan", "wrong_length"}
+MISSING_ONE = {"fewer_items", "nan"}
 """Faults that spoil one vector of a request: only that text is billed twice."""
 
 
@@ -162,9 +163,7 @@ def test_fields_that_a_model_lacks_are_refused_not_dropped() -> None:
 def test_vectors_are_those_of_the_server(transport: Any) -> None:
     texts = numbered(20)
     with FaultServer() as server:
-        vectors = embedder_for(server, api=replace(FAST, transport=transport)).embed_documents(
-            texts
-        )
+        vectors = embedder_for(server, api=FAST.replace(transport=transport)).embed_documents(texts)
 
         assert vectors.dtype == np.float32
         np.testing.assert_allclose(vectors, expected(texts), atol=1e-7)
@@ -204,7 +203,7 @@ def test_pictures_are_sent_as_base64_and_as_urls(tmp_path: Path) -> None:
     file = tmp_path / "red.png"
     picture.save(file)
     with FaultServer(dimensions=64) as server:
-        settings = replace(FAST, request_tokens=10**6)  # such a picture costs 16,000
+        settings = FAST.replace(request_tokens=10**6)  # such a picture costs 16,000
         embedder = embedder_for(server, "jina-clip-v2", dimensions=64, api=settings)
         vectors = embedder.embed_images([file, file.read_bytes(), picture, "https://a.test/x.png"])
         sent = [item["image"] for item in server.requests[0].body["input"]]
@@ -303,7 +302,7 @@ def test_auto_is_the_api_only_with_a_key_and_a_model_that_jina_serves(
 def test_batches_end_by_count_and_by_tokens() -> None:
     texts = [*numbered(30), "long " * 400, *numbered(5)]
     with FaultServer() as server:
-        settings = replace(FAST, request_inputs=8, request_tokens=200)
+        settings = FAST.replace(request_inputs=8, request_tokens=200)
         vectors = embedder_for(server, api=settings).embed_documents(texts)
 
         sizes = [len(request.texts) for request in server.requests]
@@ -338,7 +337,7 @@ def test_one_bad_input_of_500_is_isolated(kind: str) -> None:
 def test_an_input_that_always_times_out_is_isolated() -> None:
     texts = numbered(20)
     with FaultServer(when_holding(texts[7], "stall")) as server:
-        settings = replace(FAST, read_timeout_s=0.1, connect_timeout_s=0.1, max_retries=1)
+        settings = FAST.replace(read_timeout_s=0.1, connect_timeout_s=0.1, max_retries=1)
         collected = embedder_for(server, api=settings).embed(
             texts, task="passage", on_error="collect"
         )
@@ -401,7 +400,7 @@ def test_ten_thousand_texts_come_back_whole_in_order_and_billed_once(
     texts = numbered(10_000)
     kinds = [fault_of(own) for own in (RECOVERABLE if kind == "all of them" else [kind])]
     with FaultServer(random_faults(kinds, rate=0.05, seed=SEED)) as server:
-        settings = replace(FAST, request_inputs=100, concurrent_requests=8)
+        settings = FAST.replace(request_inputs=100, concurrent_requests=8)
         vectors = embedder_for(server, api=settings).embed_documents(texts)
 
         faulty = [n for n in range(len(server.requests)) if server.fault(n, {})]
@@ -443,7 +442,7 @@ def test_final_errors_are_not_tried_again(kind: str, error: type[errors.ApiStatu
 def test_a_429_carries_what_the_service_said(shape: Any) -> None:
     fault = replace(FAULTS["429"], shape=shape, retry_after_s=7.0, message="slow down")
     with FaultServer(after(0, fault)) as server:
-        settings = replace(FAST, total_timeout_s=1.0)
+        settings = FAST.replace(total_timeout_s=1.0)
         with pytest.raises(errors.RateLimitError, match="slow down") as caught:
             embedder_for(server, api=settings).embed_documents(["text"])
 
@@ -455,7 +454,7 @@ def test_a_429_carries_what_the_service_said(shape: Any) -> None:
 def test_a_key_revoked_half_way_keeps_what_was_embedded() -> None:
     texts = numbered(1000)
     with FaultServer(after(10, "401")) as server:
-        settings = replace(FAST, request_inputs=50, concurrent_requests=2)
+        settings = FAST.replace(request_inputs=50, concurrent_requests=2)
         embedder = embedder_for(server, api=settings)
         collected = embedder.embed(texts, task="passage", on_error="collect")
 
@@ -472,7 +471,7 @@ def test_a_key_revoked_half_way_keeps_what_was_embedded() -> None:
 def test_a_dead_server_is_named() -> None:
     with FaultServer() as server:
         address = server.base_url
-    settings = replace(FAST, max_retries=1)
+    settings = FAST.replace(max_retries=1)
     embedder = Embedder(
         "jina-embeddings-v3", base_url=address, api_key=KEY, api=settings, dimensions=DIMENSIONS
     )
@@ -485,7 +484,7 @@ def test_a_dead_server_is_named() -> None:
 
 def test_the_total_timeout_ends_it() -> None:
     with FaultServer(after(0, "503")) as server:
-        settings = replace(FAST, total_timeout_s=0.3, max_retries=1000)
+        settings = FAST.replace(total_timeout_s=0.3, max_retries=1000)
         with pytest.raises(errors.ServerError):
             embedder_for(server, api=settings).embed_documents(["text"])
 
@@ -493,12 +492,59 @@ def test_the_total_timeout_ends_it() -> None:
 def test_a_vector_that_stays_bad_is_an_error_with_its_index() -> None:
     texts = numbered(9)
     with FaultServer(when_holding(texts[4], "nan")) as server:
-        settings = replace(FAST, max_retries=2)
+        settings = FAST.replace(max_retries=2)
         with pytest.raises(errors.ApiResponseError) as caught:
             embedder_for(server, api=settings).embed_documents(texts)
 
         assert [len(request.texts) for request in server.requests] == [9, 1, 1]
     assert caught.value.index == 4
+
+
+@pytest.mark.parametrize("model", ["jina-embeddings-v3", "a-model-of-the-server"])
+def test_a_vector_of_another_length_is_an_error_at_once(model: str) -> None:
+    with FaultServer(after(0, "wrong_length")) as server:
+        for embed in (embedder_for(server, model).embed_documents, embed_spans(server)):
+            asked = len(server.requests)
+            with pytest.raises(errors.WrongDimensionsError) as caught:
+                embed(numbered(9))
+            assert len(server.requests) == asked + 1
+            assert f"{DIMENSIONS - 1} values instead of {DIMENSIONS}" in str(caught.value)
+        collected = embedder_for(server, model).embed(numbered(3), task="query", on_error="collect")
+    assert sorted(collected.failures) == [0, 1, 2]
+    assert collected.vectors.shape == (0, DIMENSIONS)
+
+
+def embed_spans(server: FaultServer) -> Callable[[list[str]], object]:
+    embedder = embedder_for(server, context_weight=1.0)
+    return lambda texts: embedder.embed_chunks(texts[:1], [[(0, 4), (4, len(texts[0]))]])
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "cause"),
+    [
+        ("reset_before", errors.ApiConnectionError, "httpx2"),
+        ("truncated_json", errors.ApiResponseError, "pydantic_core"),
+        ("400_tokens", errors.TextTooLongError, "jina_integrations.errors"),
+    ],
+)
+def test_an_error_keeps_its_cause(
+    fault: str, error: type[errors.JinaIntegrationsError], cause: str
+) -> None:
+    with FaultServer(after(0, fault)) as server, pytest.raises(error) as caught:
+        embedder_for(server, api=FAST.replace(max_retries=0)).embed_documents(["text"])
+    assert caught.value.__cause__ is not None
+    assert type(caught.value.__cause__).__module__.startswith(cause)
+    assert not isinstance(caught.value.__context__, ExceptionGroup)
+
+
+def test_progress_of_each_answer_adds_up_to_the_tokens_billed() -> None:
+    done: list[int] = []
+    with FaultServer(first(1, "503")) as server:
+        embedder = embedder_for(server, api=FAST.replace(request_inputs=5))
+        embedder.embed(numbered(12), task="passage", on_progress=done.append)
+        embedder.embed_chunks("some text", [(0, 4), (4, 9)], on_progress=done.append)
+    assert len(done) == 4
+    assert sum(done) == embedder.usage.tokens
 
 
 # Usage
@@ -520,7 +566,7 @@ def test_usage_is_counted_by_call_and_in_total() -> None:
 
 def test_usage_of_a_call_that_fails_is_counted() -> None:
     with FaultServer(after(1, "401")) as server:
-        settings = replace(FAST, request_inputs=5, concurrent_requests=1)
+        settings = FAST.replace(request_inputs=5, concurrent_requests=1)
         embedder = embedder_for(server, api=settings)
         with pytest.raises(errors.AuthenticationError):
             embedder.embed_documents(numbered(10))
@@ -533,7 +579,7 @@ def test_usage_of_a_call_that_fails_is_counted() -> None:
 
 def test_requests_share_connections_and_stay_within_the_concurrency() -> None:
     with FaultServer(delay_s=0.02) as server:
-        settings = replace(FAST, request_inputs=1, concurrent_requests=3)
+        settings = FAST.replace(request_inputs=1, concurrent_requests=3)
         embedders = [embedder_for(server, api=settings) for _ in range(4)]
         threads = [
             threading.Thread(target=own.embed_documents, args=(numbered(10),)) for own in embedders
@@ -564,7 +610,7 @@ def test_async_calls_share_the_limits_and_do_not_block_the_loop() -> None:
         return rows
 
     with FaultServer(delay_s=0.05) as server:
-        embedder = embedder_for(server, api=replace(FAST, concurrent_requests=5))
+        embedder = embedder_for(server, api=FAST.replace(concurrent_requests=5))
         rows = asyncio.run(main(embedder))
 
         assert server.most_concurrent == 5
@@ -601,7 +647,7 @@ def test_a_cancelled_call_leaves_the_others_alone() -> None:
         return await embedder.aembed_documents(["quick"])
 
     with FaultServer(when_holding("slow", "stall")) as server:
-        settings = replace(FAST, concurrent_requests=1, read_timeout_s=20)
+        settings = FAST.replace(concurrent_requests=1, read_timeout_s=20)
         rows = asyncio.run(main(embedder_for(server, api=settings)))
     np.testing.assert_allclose(rows, expected(["quick"]), atol=1e-7)
 
@@ -654,6 +700,8 @@ def test_ctrl_c_ends_it_at_once(where: str) -> None:
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             stderr=subprocess.PIPE,
             text=True,
+            # Whoever starts the tests may ignore SIGINT, as shells do in the background.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         while not server.requests:
             assert child.poll() is None, child.stderr and child.stderr.read()
@@ -758,7 +806,7 @@ def test_a_document_that_failed_costs_no_more_requests() -> None:
     bad = when(lambda body: "Paragraph 0 " in body["input"][0], "400")
     with FaultServer(bad) as server:
         options = {"window_tokens": 256, "overlap_tokens": 64}
-        alone = replace(FAST, concurrent_requests=1)
+        alone = FAST.replace(concurrent_requests=1)
         collected = embedder_for(server, api=alone, **options).embed_chunks(
             [text, "Fine."], [spans, [(0, 5)]], on_error="collect"
         )

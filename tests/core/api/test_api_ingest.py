@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,16 +12,15 @@ import pytest
 
 from jina_integrations import (
     ApiSettings,
+    Collection,
     Document,
     Embedder,
     IngestReport,
     SpanChunker,
-    Store,
     errors,
-    ingest,
-    open_store,
-    search,
 )
+from jina_integrations.ingestion.report import IngestProgress
+from jina_integrations.testing import MemoryStore
 from jina_integrations.types import CharSpan
 from tests.core.api.fault_server import DIMENSIONS, FaultServer, vector_of
 from tests.core.api.faults import FAULTS, FaultPlan, after, random_faults, when_holding
@@ -58,10 +56,14 @@ def embedder_for(server: FaultServer, **options: Any) -> Embedder:
 
 
 def run(
-    server: FaultServer, store: Store, documents: list[Document], **options: Any
+    server: FaultServer, store: MemoryStore, documents: list[Document], **options: Any
 ) -> IngestReport:
+    return collection_of(store, embedder_for(server, **options)).ingest(documents)
+
+
+def collection_of(store: MemoryStore, embedder: Embedder) -> Collection:
     chunker = SpanChunker(lambda text: list(lines(text)), name="lines")
-    return ingest(documents, embedder=embedder_for(server, **options), chunker=chunker, store=store)
+    return Collection(store, embedder=embedder, chunker=chunker)
 
 
 @pytest.fixture(autouse=True)
@@ -72,10 +74,14 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    pytest.importorskip("qdrant_client")
-    with open_store(f"qdrant:{tmp_path}/index#docs") as opened:
-        yield opened
+def store(request: pytest.FixtureRequest) -> Iterator[MemoryStore]:
+    store = MemoryStore(request.node.name)
+    yield store
+    store.drop()
+
+
+def documents_in(store: MemoryStore) -> int:
+    return Collection.open(store).info().documents
 
 
 def bad_line(number: int, line: int) -> str:
@@ -84,7 +90,7 @@ def bad_line(number: int, line: int) -> str:
 
 @pytest.mark.parametrize("kind", ["400", "422", "500"])
 def test_one_bad_chunk_fails_its_document_and_costs_the_others_nothing(
-    store: Store, kind: str
+    store: MemoryStore, kind: str
 ) -> None:
     fault: FaultPlan = when_holding(bad_line(7, 2), kind)
     with FaultServer(fault) as server:
@@ -95,39 +101,61 @@ def test_one_bad_chunk_fails_its_document_and_costs_the_others_nothing(
         assert {text: server.billed[text] for text in billed} == billed
     assert report.documents_embedded == 19
     assert [failure.document_id for failure in report.failures] == ["doc 7"]
-    assert store.counts().documents == 19
+    assert documents_in(store) == 19
+
+
+def test_a_run_that_waits_for_an_answer_can_be_ended(store: MemoryStore) -> None:
+    """What is raised by a watcher arrives before the service's own time is up."""
+    with FaultServer(after(0, replace(FAULTS["stall"], seconds=30))) as server:
+
+        def stop(progress: IngestProgress) -> None:
+            if server.requests:
+                raise KeyboardInterrupt
+
+        waiting = collection_of(store, embedder_for(server, api=FAST.replace(max_retries=50)))
+        with pytest.raises(KeyboardInterrupt):
+            waiting.ingest(corpus(2), on_progress=stop)
+        embedder = embedder_for(server, api=FAST.replace(max_retries=0))
+
+        def watch(tokens: int) -> None:
+            assert tokens == 0
+            raise InterruptedError
+
+        with pytest.raises(InterruptedError):
+            embedder.embed(["text"], task="passage", on_progress=watch)
 
 
 def test_a_key_revoked_half_way_keeps_what_was_embedded_and_the_next_run_does_the_rest(
-    store: Store,
+    store: MemoryStore,
 ) -> None:
     with FaultServer(after(3, "401")) as server:
         with pytest.raises(errors.AuthenticationError):
-            run(server, store, corpus(20), api=replace(FAST, concurrent_requests=1))
-        kept = store.counts().documents
+            run(server, store, corpus(20), api=FAST.replace(concurrent_requests=1))
+        kept = documents_in(store)
         assert kept == 12  # three requests of 16 lines
 
         server.fault = lambda number, body: None
         report = run(server, store, corpus(20))
         assert server.billed == Counter(line for d in corpus(20) for line in d.text.splitlines())
     assert (report.documents_unchanged, report.documents_embedded) == (12, 8)
-    assert store.counts().documents == 20
+    assert documents_in(store) == 20
 
 
-def test_every_fault_at_once_and_the_store_is_whole(store: Store) -> None:
+def test_every_fault_at_once_and_the_store_is_whole(store: MemoryStore) -> None:
     kinds = ("500", "503", "reset_mid_body", "truncated_json", "fewer_items", "nan", "shuffled")
     with FaultServer(random_faults(kinds, rate=0.2, seed=5)) as server:
         report = run(server, store, corpus(100))
-        hits = search("line 2 of document 42", store=store, k=1, embedder=embedder_for(server))
+        docs = collection_of(store, embedder_for(server))
+        hits = docs.search("line 2 of document 42", k=1)
 
     assert report.documents_embedded == 100
-    assert store.counts().chunks == 400
+    assert store.count(()) == 400
     # The server knows no tasks: the query's vector is that of the line.
     assert hits[0].chunk.text == "line 2 of document 42"
     assert hits[0].score == pytest.approx(1.0, abs=1e-6)
 
 
-def test_late_chunking_reaches_the_store(store: Store) -> None:
+def test_late_chunking_reaches_the_store(store: MemoryStore) -> None:
     documents = corpus(5)
     with FaultServer() as server:
         report = run(server, store, documents, late_chunking=True)
@@ -135,13 +163,13 @@ def test_late_chunking_reaches_the_store(store: Store) -> None:
         assert [request.body["late_chunking"] for request in server.requests] == [True] * 5
         pieces = [f"{line}\n" for line in documents[3].text.splitlines()]
     wanted = vector_of(pieces[1], document=documents[3].text, dimensions=DIMENSIONS)
-    hit = store.search(wanted, k=1)[0]
+    hit = store.search(wanted, kind="dense", k=1, where=())[0]
     assert report.chunks_written == 20
     assert hit.chunk.text == documents[3].text.splitlines()[1]
     assert hit.score == pytest.approx(1.0, abs=1e-6)
 
 
-def test_a_document_that_cannot_be_late_chunked_is_reported(store: Store) -> None:
+def test_a_document_that_cannot_be_late_chunked_is_reported(store: MemoryStore) -> None:
     fault = replace(FAULTS["400"], message="no such document")
     with FaultServer(when_holding("line 0 of document 2\n", fault)) as server:
         report = run(server, store, corpus(5), late_chunking=True)
@@ -151,37 +179,33 @@ def test_a_document_that_cannot_be_late_chunked_is_reported(store: Store) -> Non
     assert report.documents_embedded == 4
 
 
-def test_a_collection_cannot_choose_where_questions_and_keys_go(store: Store) -> None:
+def test_a_collection_cannot_choose_where_questions_and_keys_go(store: MemoryStore) -> None:
     with FaultServer() as server:
         run(server, store, corpus(3))
         asked = len(server.requests)
         with pytest.raises(errors.ModelLoadError, match="base_url"):
-            search("line 1 of document 1", store=store)
+            Collection.open(store).search("line 1 of document 1")
         assert len(server.requests) == asked
 
-        (hit,) = search("line 1 of document 1", store=store, k=1, base_url=server.base_url)
-        assert KEY not in str(store.read_info())
+        docs = Collection.open(store, base_url=server.base_url)
+        (hit,) = docs.search("line 1 of document 1", k=1)
+        assert KEY not in str(store.describe())
     assert hit.chunk.text == "line 1 of document 1"
 
 
-def test_a_collection_of_the_api_is_not_filled_by_a_local_model(store: Store) -> None:
+def test_a_collection_of_the_api_is_not_filled_by_a_local_model(store: MemoryStore) -> None:
     with FaultServer() as server:
         run(server, store, corpus(1))
         other = Embedder("echo", dimensions=DIMENSIONS)
-        with pytest.raises(errors.FingerprintMismatchError, match="backend"):
-            ingest(
-                corpus(1),
-                embedder=other,
-                chunker=SpanChunker(lambda text: list(lines(text)), name="lines"),
-                store=store,
-            )
+        with pytest.raises(errors.RecipeMismatchError, match="backend"):
+            collection_of(store, other).ingest(corpus(1))
 
 
-def test_vectors_in_the_store_are_those_of_the_server(store: Store) -> None:
+def test_vectors_in_the_store_are_those_of_the_server(store: MemoryStore) -> None:
     with FaultServer() as server:
         run(server, store, corpus(2))
     for number in range(2):
         text = f"line 3 of document {number}"
-        hit = store.search(vector_of(text), k=1)[0]
+        hit = store.search(vector_of(text), kind="dense", k=1, where=())[0]
         assert hit.chunk.text == text
         np.testing.assert_allclose(hit.score, 1.0, atol=1e-6)

@@ -15,14 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jina_integrations.backends.api.counting import (
-    EstimatingTokenizer,
-    TokenCounter,
-    TokenizerFamily,
-    exact_tokenizer,
-)
+from jina_integrations.backends.api.counting import TokenCounter
 from jina_integrations.chunkers import SentenceChunker, TokenChunker
 from jina_integrations.errors import MissingExtraError, ModelLoadError, ModelNotFoundError
+from jina_integrations.models import TokenizerFamily
+from jina_integrations.tokenizers.estimate import EstimatingTokenizer
+from jina_integrations.tokenizers.exact import exact_tokenizer
 from jina_integrations.types import Document
 
 FAMILIES: tuple[TokenizerFamily | None, ...] = ("unigram", "bytes", "wordpiece", None)
@@ -192,7 +190,7 @@ def test_the_exact_tokenizer_counts_as_the_library_does(
 
 def test_the_exact_tokenizer_loads_neither_torch_nor_transformers(tokenizer_file: Path) -> None:
     script = (
-        "import sys; from jina_integrations.backends.api.counting import exact_tokenizer; "
+        "import sys; from jina_integrations.tokenizers.exact import exact_tokenizer; "
         "exact_tokenizer(sys.argv[1]).count('a'); print(*sys.modules)"
     )
     result = subprocess.run(
@@ -245,8 +243,6 @@ def test_a_missing_library_is_named(
 ) -> None:
     pytest.importorskip("tokenizers")
     monkeypatch.setitem(sys.modules, module, None)
-    if module == "tokenizers":
-        monkeypatch.delitem(sys.modules, "jina_integrations.backends.local.tokens", raising=False)
 
     with pytest.raises(MissingExtraError, match=r"jina-integrations\[local\]"):
         exact_tokenizer(name)

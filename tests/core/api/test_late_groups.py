@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jina_integrations.backends.api.late import Group, Piece, cover, plan_groups
+from jina_integrations.backends.api.late_groups import Group, Piece, cover, plan_groups
 from jina_integrations.errors import InvalidSpanError, TextTooLongError
 
 TEXTS = st.text(st.sampled_from("ab é你\n\t \u3000.😀"), min_size=1, max_size=60)
@@ -99,8 +99,14 @@ def test_a_long_gap_is_cut_at_whitespace_and_elsewhere_where_it_has_none() -> No
 @pytest.mark.parametrize(
     ("spans", "named"),
     [
-        ([(0, 5), (4, 8)], r"spans\[0\] \(0, 5\) and spans\[1\] \(4, 8\)"),
-        ([(4, 8), (0, 5)], r"spans\[1\] \(0, 5\) and spans\[0\] \(4, 8\)"),
+        (
+            [(0, 5), (4, 8)],
+            r"spans\[1\] of texts\[7\] is \(4, 8\) and overlaps spans\[0\], \(0, 5\)",
+        ),
+        (
+            [(4, 8), (0, 5)],
+            r"spans\[0\] of texts\[7\] is \(4, 8\) and overlaps spans\[1\], \(0, 5\)",
+        ),
         ([(0, 5), (0, 5)], "overlap"),
         ([(0, 12), (3, 5)], "overlap"),
     ],
@@ -137,7 +143,7 @@ PLANS = st.tuples(
 @example(([1] * 40, 12, 11, 9))
 def test_groups_cover_all_pieces_within_the_limits(plan: tuple[list[int], int, int, int]) -> None:
     tokens, context, overlap, most = plan
-    groups = plan_groups(tokens, context=context, overlap=overlap, position=0, most_inputs=most)
+    groups = plan_groups(tokens, context=context, overlap=overlap, position=0, max_inputs=most)
 
     assert sorted(piece for group in groups for piece in group.wanted) == list(range(len(tokens)))
     for group in groups:
@@ -195,7 +201,7 @@ def test_groups_share_the_overlap_and_pieces_come_from_where_they_are_most_centr
         )
         expected.setdefault(best, []).append(piece)
 
-    groups = plan_groups(tokens, context=context, overlap=overlap, position=0, most_inputs=most)
+    groups = plan_groups(tokens, context=context, overlap=overlap, position=0, max_inputs=most)
 
     assert [((group.first, group.last), list(group.wanted)) for group in groups] == sorted(
         expected.items()
@@ -208,9 +214,9 @@ def test_only_needed_pieces_are_asked_for(
 ) -> None:
     tokens, context, overlap, most = plan
     needed = data.draw(st.lists(st.booleans(), min_size=len(tokens), max_size=len(tokens)))
-    everything = plan_groups(tokens, context=context, overlap=overlap, position=0, most_inputs=most)
+    everything = plan_groups(tokens, context=context, overlap=overlap, position=0, max_inputs=most)
     groups = plan_groups(
-        tokens, context=context, overlap=overlap, position=0, most_inputs=most, needed=needed
+        tokens, context=context, overlap=overlap, position=0, max_inputs=most, needed=needed
     )
 
     home = {piece: (own.first, own.last) for own in everything for piece in own.wanted}

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jina_integrations.chunkers import MarkdownChunker, _markdown_blocks
+from jina_integrations.chunkers import MarkdownChunker, markdown_blocks
 from jina_integrations.errors import InvalidSettingError
 
 LIMIT = 48
@@ -122,6 +122,17 @@ def test_headings_in_code_and_quotes_begin_no_section(minilm):
     assert cut(text, minilm) == [text]
 
 
+def test_front_matter_is_no_heading(minilm):
+    text = "---\r\ntitle: a\r\n# note\r\n---\r\n# One\r\nText.\r\n\r\nTwo\r\n---\r\nText."
+    assert cut(text, minilm) == [
+        "---\r\ntitle: a\r\n# note\r\n---",
+        "# One\r\nText.",
+        "Two\r\n---\r\nText.",
+    ]
+    assert cut("---\na: b\n---", minilm) == ["---\na: b\n---"]
+    assert cut("---\n\n# One\n\nText.\n\n---", minilm) == ["---\n\n# One\n\nText.\n\n---"]
+
+
 def test_a_rule_goes_with_what_follows(minilm):
     assert cut("One.\n\n---\n\n# Two\n\nText.", minilm) == ["One.", "---\n\n# Two\n\nText."]
 
@@ -148,10 +159,10 @@ LINES = st.lists(
 @given(lines=LINES, newline=st.sampled_from(["\n", "\r\n"]))
 def test_parsing_in_slices_finds_the_same_blocks(lines, newline):
     text = newline.join(lines)
-    whole = list(_markdown_blocks.markdown_blocks(text))
+    whole = list(markdown_blocks.markdown_blocks(text))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_markdown_blocks, "_SLICE_LINES", 2)
-        sliced = list(_markdown_blocks.markdown_blocks(text))
+        patch.setattr(markdown_blocks, "_SLICE_LINES", 2)
+        sliced = list(markdown_blocks.markdown_blocks(text))
     assert [block.start for block in sliced] == [block.start for block in whole]
     top = {block.start for block in whole if block.depth == 0}
     assert top <= {block.start for block in sliced if block.depth == 0}

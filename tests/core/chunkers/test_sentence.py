@@ -131,10 +131,10 @@ def test_settings():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"max_tokens": 0}, "max_tokens=0: must be at least 1"),
+        ({"max_tokens": 0}, "max_tokens=0: must be from 1"),
         ({"max_tokens": True}, "max_tokens must be an int, not True"),
         ({"max_tokens": 2.5}, "max_tokens must be an int, not 2.5"),
-        ({"overlap_sentences": -1}, "overlap_sentences=-1: must be at least 0"),
+        ({"overlap_sentences": -1}, "overlap_sentences=-1: must be from 0"),
         ({"overlap_sentences": False}, "overlap_sentences must be an int, not False"),
         ({"max_tokens": 8, "overlap_sentences": 8}, "overlap_sentences=8 must be smaller than"),
     ],

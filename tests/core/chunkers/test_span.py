@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from jina_integrations.chunkers import SpanChunker
+from jina_integrations.chunkers.locating import locate
 from jina_integrations.errors import InvalidSettingError, InvalidSpanError
 from jina_integrations.types import Document
 
@@ -30,9 +31,23 @@ def test_whitespace_is_not_split(minilm):
     assert SpanChunker(lambda _: 1 / 0, name="n").spans(" \n", minilm) == []
 
 
-def test_errors_of_the_splitter_come_through(minilm):
-    with pytest.raises(ZeroDivisionError):
-        SpanChunker(lambda _: 1 / 0, name="n").spans("x", minilm)
+def test_an_error_of_the_splitter_is_one_of_ours_with_its_cause(minilm):
+    def split(text):
+        yield 0, 1
+        raise KeyError(text)
+
+    for splitter, kind in ((lambda _: 1 / 0, ZeroDivisionError), (split, KeyError)):
+        with pytest.raises(
+            InvalidSpanError, match=f"splitter 'n' raised {kind.__name__}"
+        ) as caught:
+            SpanChunker(splitter, name="n").spans("x" * 10_000, minilm)
+        assert isinstance(caught.value.__cause__, kind)
+        assert len(str(caught.value)) < 300
+
+
+def test_an_error_of_ours_comes_through_the_splitter(minilm):
+    with pytest.raises(InvalidSpanError, match="piece 1"):
+        SpanChunker(lambda text: locate(text, ["One", "Five"]), name="n").spans(TEXT, minilm)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def question_set() -> QuestionSet:
         name="village",
         documents=tuple(Document(name, text) for name, text in TEXTS.items()),
         questions=tuple(
-            Question(f"q{at}", text, (evidence(name, answer),))
-            for at, (text, name, answer) in enumerate(ANSWERS)
+            Question(f"q{number}", text, (evidence(name, answer),))
+            for number, (text, name, answer) in enumerate(ANSWERS)
         ),
     )

@@ -14,22 +14,22 @@ def gains(count: int, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("count", [12, 300])
 def test_the_interval_is_that_of_scipy(count: int) -> None:
     values = gains(count)
-    own = difference(values, resampled_means(values[:, None])[:, 0])
+    gain = difference(values, resampled_means(values[:, None])[:, 0])
     theirs = bootstrap(
         (values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(7)
     )
 
     spread = theirs.standard_error
-    assert own.mean == pytest.approx(values.mean())
-    assert own.low == pytest.approx(theirs.confidence_interval.low, abs=0.08 * spread)
-    assert own.high == pytest.approx(theirs.confidence_interval.high, abs=0.08 * spread)
+    assert gain.mean == pytest.approx(values.mean())
+    assert gain.low == pytest.approx(theirs.confidence_interval.low, abs=0.08 * spread)
+    assert gain.high == pytest.approx(theirs.confidence_interval.high, abs=0.08 * spread)
     above = float((theirs.bootstrap_distribution > 0).mean())
-    assert own.share_above == pytest.approx(above, abs=0.02)
+    assert gain.share_above == pytest.approx(above, abs=0.02)
 
 
 def test_columns_share_their_draws_so_that_differences_are_paired() -> None:
-    one, other = gains(40, 1), gains(40, 2)
-    means = resampled_means(np.stack([one, other, one - other], axis=1))
+    first, second = gains(40, 1), gains(40, 2)
+    means = resampled_means(np.stack([first, second, first - second], axis=1))
 
     assert means.shape == (RESAMPLES, 3)
     np.testing.assert_allclose(means[:, 0] - means[:, 1], means[:, 2], atol=1e-12)
@@ -43,15 +43,15 @@ def test_the_same_questions_give_the_same_interval() -> None:
 
 def test_one_question_is_never_clear() -> None:
     values = np.array([0.4])
-    own = difference(values, resampled_means(values[:, None])[:, 0])
+    gain = difference(values, resampled_means(values[:, None])[:, 0])
 
-    assert (own.low, own.high) == (-1.0, 1.0)
-    assert not own.clear
+    assert (gain.low, gain.high) == (-1.0, 1.0)
+    assert not gain.clear
 
 
 def test_equal_configurations_do_not_differ() -> None:
     values = np.zeros(20)
-    own = difference(values, resampled_means(values[:, None])[:, 0])
+    gain = difference(values, resampled_means(values[:, None])[:, 0])
 
-    assert (own.mean, own.low, own.high, own.share_above) == (0.0, 0.0, 0.0, 0.0)
-    assert not own.clear
+    assert (gain.mean, gain.low, gain.high, gain.share_above) == (0.0, 0.0, 0.0, 0.0)
+    assert not gain.clear

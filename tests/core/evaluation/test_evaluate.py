@@ -36,41 +36,43 @@ def evaluation() -> Evaluation:
         "keeper": "The keeper lights the lamp at dusk. He writes the weather down.",
     }
     asked = [("When does the bakery open?", "bakery", 0, 24), ("Who notes rain?", "keeper", 36, 63)]
-    own = QuestionSet(
+    village = QuestionSet(
         "village",
         tuple(Document(name, text) for name, text in texts.items()),
         tuple(
             Question(text, text, (Evidence(name, start, end),)) for text, name, start, end in asked
         ),
     )
-    return evaluate(own, embedder=Embedder("minilm"), grid=GRID)
+    return evaluate(village, embedder=Embedder("minilm"), grid=GRID)
 
 
 def test_every_configuration_is_measured_and_compared(evaluation: Evaluation) -> None:
-    assert [own.configuration for own in evaluation.results] == list(GRID.configurations)
-    for own in evaluation.results:
-        baseline = evaluation.result(own.configuration.baseline)
-        assert list(own.values) == list(evaluation.measures)
-        for name, values in own.values.items():
+    assert [result.configuration for result in evaluation.results] == list(GRID.configurations)
+    for result in evaluation.results:
+        baseline = evaluation.result(result.configuration.baseline)
+        assert list(result.values) == list(evaluation.measures)
+        for name, values in result.values.items():
             assert values.shape == (2,)
             assert 0.0 <= values.min() <= values.max() <= 1.0
-            gain = own.differences[name]
+            gain = result.differences[name]
             assert gain.mean == pytest.approx(float((values - baseline.values[name]).mean()))
             assert gain.low <= gain.mean <= gain.high
-        assert own.top.shape == (2, 10)
-        assert own.top.max() < own.chunks == len(evaluation.chunks[own.configuration.chunker])
+        assert result.top.shape == (2, 10)
+        assert (
+            result.top.max() < result.chunks == len(evaluation.chunks[result.configuration.chunker])
+        )
 
 
 def test_the_best_chunk_of_isolated_search_answers_the_question(evaluation: Evaluation) -> None:
-    own = evaluation.result(Configuration(chunker="sentence:8"))
+    result = evaluation.result(Configuration(chunker="sentence:8"))
     chunks = evaluation.chunks["sentence:8"]
 
-    assert own.ranks.tolist() == [1, 1]
-    assert [chunks[at].text for at in own.top[:, 0]] == [
+    assert result.ranks.tolist() == [1, 1]
+    assert [chunks[position].text for position in result.top[:, 0]] == [
         "The bakery opens at six.",
         "He writes the weather down.",
     ]
-    assert own.mean("nDCG@10") == 1.0
+    assert result.mean("nDCG@10") == 1.0
 
 
 def test_what_it_costs_is_counted(evaluation: Evaluation) -> None:
@@ -94,13 +96,15 @@ def test_several_sizes_are_compared_by_the_answers_in_a_budget(evaluation: Evalu
 
 
 def test_the_values_are_json(evaluation: Evaluation) -> None:
-    told = json.loads(json.dumps(evaluation.to_dict(), allow_nan=False))
+    values = json.loads(json.dumps(evaluation.to_dict(), allow_nan=False))
 
-    assert told["questions"]["count"] == 2
-    assert len(told["results"]) == len(GRID.configurations)
-    assert {row["baseline"] for row in told["results"]} <= {row["name"] for row in told["results"]}
-    assert told["results"][0]["measures"]["nDCG@10"]["mean"] == 1.0
-    assert "api_key" not in json.dumps(told)
+    assert values["questions"]["count"] == 2
+    assert len(values["results"]) == len(GRID.configurations)
+    assert {row["baseline"] for row in values["results"]} <= {
+        row["name"] for row in values["results"]
+    }
+    assert values["results"][0]["measures"]["nDCG@10"]["mean"] == 1.0
+    assert "api_key" not in json.dumps(values)
 
 
 def test_a_measure_is_chosen_by_name_and_by_what_is_judged(
@@ -113,8 +117,8 @@ def test_a_measure_is_chosen_by_name_and_by_what_is_judged(
     with pytest.raises(InvalidSettingError, match="'MAP' is none of nDCG@10"):
         evaluate(question_set, embedder=embedder, measure="MAP")
     whole = tuple(
-        replace(own, evidence=(Evidence(own.evidence[0].document_id),))
-        for own in question_set.questions
+        replace(question, evidence=(Evidence(question.evidence[0].document_id),))
+        for question in question_set.questions
     )
     grid = Grid(chunkers=[SentenceChunker(8), SentenceChunker(50)])
     by_document = evaluate(replace(question_set, questions=whole), embedder=embedder, grid=grid)
@@ -126,14 +130,14 @@ def test_progress_counts_up_to_the_end(question_set: QuestionSet, words) -> None
     seen = []
     evaluation = evaluate(question_set, embedder=Embedder("words"), on_progress=seen.append)
 
-    assert {own.step for own in seen} == {
+    assert {progress.step for progress in seen} == {
         "questions",
         "chunks of sentence:256",
         "isolated chunks of sentence:256",
         "late chunking of sentence:256",
         "configurations",
     }
-    tokens = [own.tokens for own in seen]
+    tokens = [progress.tokens for progress in seen]
     assert tokens == sorted(tokens)
     assert seen[-1].done == seen[-1].total == len(evaluation.results)
     assert seen[-1].tokens == evaluation.tokens
@@ -154,10 +158,10 @@ def test_a_missing_extra_is_named(
 
 def test_a_question_whose_answer_is_the_whole_text(words) -> None:
     text = "Only one sentence is here."
-    own = QuestionSet(
+    village = QuestionSet(
         "one", (Document("a", text),), (Question("q", text, (Evidence("a", 0, 26),)),)
     )
-    evaluation = evaluate(own, embedder=Embedder("words"))
+    evaluation = evaluate(village, embedder=Embedder("words"))
 
     for result in evaluation.results:
         assert result.values["IoU@5"].tolist() == [1.0]

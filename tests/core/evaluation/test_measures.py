@@ -16,9 +16,9 @@ from jina_integrations.errors import InvalidSettingError
 from jina_integrations.evaluation import Evidence, Question, QuestionSet
 from jina_integrations.evaluation.measures import Judge, describe_measure, measure_names
 
-TEXT = " ".join(f"w{at}" for at in range(60))
-STARTS = [TEXT.index(f"w{at}") for at in range(60)]
-ENDS = [start + len(f"w{at}") for at, start in enumerate(STARTS)]
+TEXT = " ".join(f"w{number}" for number in range(60))
+STARTS = [TEXT.index(f"w{number}") for number in range(60)]
+ENDS = [start + len(f"w{number}") for number, start in enumerate(STARTS)]
 
 
 class Words:
@@ -41,8 +41,8 @@ def chunk(index: int, first: int, last: int) -> Chunk:
 
 def judge_of(chunks, spans, k: int = 10) -> Judge:
     evidence = tuple(Evidence("a", STARTS[first], ENDS[last - 1]) for first, last in spans)
-    own = QuestionSet("set", (Document("a", TEXT),), (Question("q", "Which?", evidence),))
-    return Judge(own, chunks, np.arange(len(chunks)), tokenizer=Words(), k=k)
+    question_set = QuestionSet("set", (Document("a", TEXT),), (Question("q", "Which?", evidence),))
+    return Judge(question_set, chunks, np.arange(len(chunks)), tokenizer=Words(), k=k)
 
 
 @st.composite
@@ -51,8 +51,8 @@ def cases(draw: st.DrawFn):
     bounds = [0, *cuts, 60]
     overlap = draw(st.integers(0, 4))
     chunks = [
-        chunk(at, max(0, first - overlap), last)
-        for at, (first, last) in enumerate(pairwise(bounds))
+        chunk(index, max(0, first - overlap), last)
+        for index, (first, last) in enumerate(pairwise(bounds))
     ]
     spans = draw(
         st.lists(
@@ -62,46 +62,48 @@ def cases(draw: st.DrawFn):
         )
     )
     order = draw(st.permutations(range(len(chunks))))
-    found = order[: draw(st.integers(0, len(order)))]
-    return chunks, spans, found, overlap, bounds
+    ranked = order[: draw(st.integers(0, len(order)))]
+    return chunks, spans, ranked, overlap, bounds
 
 
 @settings(max_examples=60, deadline=None)
 @given(cases())
 def test_values_are_those_of_plain_sets_and_of_scikit_learn(case) -> None:
-    chunks, spans, found, overlap, bounds = case
+    chunks, spans, ranked, overlap, bounds = case
     judge = judge_of(chunks, spans, k=5)
     ranking = np.full((1, 20), -1, np.int32)
-    ranking[0, : len(found)] = found
-    values = {name: float(own[0]) for name, own in judge.values(ranking).items()}
+    ranking[0, : len(ranked)] = ranked
+    values = {name: float(column[0]) for name, column in judge.values(ranking).items()}
 
     answer = {word for first, last in spans for word in range(first, last)}
     held = [set(range(max(0, a - overlap), b)) for a, b in pairwise(bounds)]
-    right = [at for at, own in enumerate(held) if own & answer]
-    top = found[:5]
-    covered = len(answer & set().union(*(held[at] for at in top)))
-    read = sum(len(held[at]) for at in top)
+    right = [position for position, tokens in enumerate(held) if tokens & answer]
+    top = ranked[:5]
+    covered = len(answer & set().union(*(held[position] for position in top)))
+    read = sum(len(held[position]) for position in top)
     assert values["IoU@5"] == pytest.approx(covered / (len(answer) + read - covered))
     assert values["precision@5"] == pytest.approx(covered / read if read else 0.0)
-    every = set().union(*(held[at] for at in found))
+    every = set().union(*(held[position] for position in ranked))
     assert values["recall@512t"] == pytest.approx(len(answer & every) / len(answer))
     assert values["R@5"] == pytest.approx(len(set(top) & set(right)) / len(right))
-    ranks = [rank for rank, at in enumerate(found, 1) if at in right]
+    ranks = [rank for rank, position in enumerate(ranked, 1) if position in right]
     assert values["RR@5"] == pytest.approx(1 / ranks[0] if ranks and ranks[0] <= 5 else 0.0)
     assert int(judge.ranks(ranking)[0]) == (ranks[0] if ranks else 0)
     if len(chunks) > 1:
-        truth = np.array([[float(at in right) for at in range(len(chunks))]])
+        truth = np.array([[float(position in right) for position in range(len(chunks))]])
         scores = np.full((1, len(chunks)), -1.0)
         scores[0, top] = np.arange(len(top), 0, -1)
         # What was not found has no rank: it must not count, so put nothing right there.
         gains = ndcg_score(truth, scores, k=len(top)) if top else 0.0
         ideal = sum(1 / np.log2(1 + rank) for rank in range(1, min(5, len(right)) + 1))
-        own_ideal = sum(1 / np.log2(1 + rank) for rank in range(1, min(len(top), len(right)) + 1))
-        assert values["nDCG@5"] == pytest.approx(gains * own_ideal / ideal)
+        ideal_of_right = sum(
+            1 / np.log2(1 + rank) for rank in range(1, min(len(top), len(right)) + 1)
+        )
+        assert values["nDCG@5"] == pytest.approx(gains * ideal_of_right / ideal)
 
 
 def test_the_budget_cuts_the_last_chunk() -> None:
-    long = " ".join(f"w{at}" for at in range(1000))
+    long = " ".join(f"w{number}" for number in range(1000))
 
     class Plain(Words):
         def offsets(self, text: str) -> np.ndarray:
@@ -110,10 +112,10 @@ def test_the_budget_cuts_the_last_chunk() -> None:
 
     chunks = [Chunk("a", 0, 0, len(long), long)]
     middle = long.index("w500"), long.index("w520") - 1
-    own = QuestionSet(
+    question_set = QuestionSet(
         "set", (Document("a", long),), (Question("q", "?", (Evidence("a", *middle),)),)
     )
-    judge = Judge(own, chunks, np.arange(1), tokenizer=Plain(), k=1)
+    judge = Judge(question_set, chunks, np.arange(1), tokenizer=Plain(), k=1)
 
     assert judge.values(np.zeros((1, 1), np.int32))["recall@512t"][0] == pytest.approx(12 / 20)
 
@@ -121,9 +123,9 @@ def test_the_budget_cuts_the_last_chunk() -> None:
 def test_documents_are_judged_by_grade_and_without_tokens() -> None:
     documents = tuple(Document(name, "text of it") for name in "abc")
     evidence = (Evidence("a", grade=1), Evidence("b", grade=3))
-    own = QuestionSet("set", documents, (Question("q", "Which?", evidence),))
+    question_set = QuestionSet("set", documents, (Question("q", "Which?", evidence),))
     chunks = [Chunk(name, 0, 0, 10, "text of it") for name in "abc"]
-    judge = Judge(own, chunks, np.arange(3), tokenizer=Words(), k=10)
+    judge = Judge(question_set, chunks, np.arange(3), tokenizer=Words(), k=10)
     values = judge.values(np.array([[2, 0, 1]], np.int32))
 
     assert list(values) == ["nDCG@10", "R@10", "RR@10"]

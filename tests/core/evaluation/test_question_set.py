@@ -62,7 +62,7 @@ def test_a_sample_is_drawn_by_its_seed_and_keeps_all_documents(question_set: Que
 def test_documents_go_with_the_questions_that_only_they_answer(question_set: QuestionSet) -> None:
     left = question_set.without_documents(["bakery"])
 
-    assert [own.id for own in left.documents] == ["keeper", "ferry"]
+    assert [document.id for document in left.documents] == ["keeper", "ferry"]
     assert len(left.questions) == 5
     assert "left out (1)" in left.notes[-1]
     assert "only they answer (3)" in left.notes[-1]

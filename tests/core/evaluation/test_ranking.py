@@ -28,11 +28,12 @@ def encoded(question_set: QuestionSet) -> Encoded:
 
 
 def judged_by_document(encoded: Encoded) -> Encoded:
-    own = encoded.question_set
+    question_set = encoded.question_set
     whole = [
-        replace(one, evidence=(Evidence(one.evidence[0].document_id),)) for one in own.questions
+        replace(question, evidence=(Evidence(question.evidence[0].document_id),))
+        for question in question_set.questions
     ]
-    return replace(encoded, question_set=replace(own, questions=tuple(whole)))
+    return replace(encoded, question_set=replace(question_set, questions=tuple(whole)))
 
 
 def test_equal_scores_keep_the_order_of_the_chunks() -> None:
@@ -47,30 +48,32 @@ def test_equal_scores_keep_the_order_of_the_chunks() -> None:
 
 @pytest.mark.parametrize("quantization", ["none", "int8", "binary"])
 def test_the_order_is_that_of_the_whole_score_matrix(encoded: Encoded, quantization) -> None:
-    own = replace(BASE, quantization=quantization)
-    ranking = Rankings(encoded, k=10).rank(own)
+    configuration = BASE.replace(quantization=quantization)
+    ranking = Rankings(encoded, k=10).rank(configuration)
     questions = encoded.questions[None]
     asked = signs(questions) if quantization == "binary" else questions
-    scores = asked @ stored(chunk_vectors(encoded, own), quantization).T
+    scores = asked @ stored(chunk_vectors(encoded, configuration), quantization).T
 
     assert ranking.shape == (8, DEPTH)
     assert ranking.dtype == np.int32
-    for row, own_scores in zip(ranking, scores, strict=True):
-        found = row[row >= 0]
-        assert sorted(found) == list(range(len(own_scores)))
-        order = sorted(range(len(own_scores)), key=lambda at: (-own_scores[at], at))
-        np.testing.assert_allclose(own_scores[found], own_scores[order], atol=1e-6)
+    for row, row_scores in zip(ranking, scores, strict=True):
+        positions = row[row >= 0]
+        assert sorted(positions) == list(range(len(row_scores)))
+        order = sorted(
+            range(len(row_scores)), key=lambda position: (-row_scores[position], position)
+        )
+        np.testing.assert_allclose(row_scores[positions], row_scores[order], atol=1e-6)
 
 
 def test_rescoring_orders_the_best_by_their_float_vectors(encoded: Encoded) -> None:
-    rough = Rankings(encoded, k=2).rank(replace(BASE, quantization="binary"))
-    ranking = Rankings(encoded, k=2).rank(replace(BASE, quantization="binary-rescored"))
+    rough = Rankings(encoded, k=2).rank(BASE.replace(quantization="binary"))
+    ranking = Rankings(encoded, k=2).rank(BASE.replace(quantization="binary-rescored"))
     scores = encoded.questions[None] @ chunk_vectors(encoded, BASE).T
 
-    for row, candidates, own in zip(ranking, rough, scores, strict=True):
-        found = row[row >= 0].tolist()
-        assert set(found) == set(candidates[: 2 * OVERSAMPLING].tolist())
-        assert found == sorted(found, key=lambda at: -own[at])
+    for row, candidates, row_scores in zip(ranking, rough, scores, strict=True):
+        positions = row[row >= 0].tolist()
+        assert set(positions) == set(candidates[: 2 * OVERSAMPLING].tolist())
+        assert positions == sorted(positions, key=lambda position: -row_scores[position])
 
 
 def test_where_documents_are_judged_each_has_its_best_chunk(encoded: Encoded) -> None:
@@ -79,22 +82,26 @@ def test_where_documents_are_judged_each_has_its_best_chunk(encoded: Encoded) ->
     all_chunks = Rankings(encoded, k=10).rank(BASE)
 
     for row, every in zip(Rankings(whole, k=10).rank(BASE), all_chunks, strict=True):
-        found = row[row >= 0].tolist()
+        positions = row[row >= 0].tolist()
         first: dict[str, int] = {}
-        for at in every[every >= 0].tolist():
-            first.setdefault(chunks[at].document_id, at)
-        assert found == list(first.values())
+        for position in every[every >= 0].tolist():
+            first.setdefault(chunks[position].document_id, position)
+        assert positions == list(first.values())
 
 
 def test_fusion_is_that_of_qdrant(encoded: Encoded) -> None:
     rankings = Rankings(encoded, k=10)
     dense = rankings.rank(BASE)
-    lexical = rankings.rank(replace(BASE, retrieval="bm25"))
-    hybrid = rankings.rank(replace(BASE, retrieval="hybrid"))
+    lexical = rankings.rank(BASE.replace(retrieval="bm25"))
+    hybrid = rankings.rank(BASE.replace(retrieval="hybrid"))
 
     for row, *parts in zip(hybrid, dense, lexical, strict=True):
         points = [
-            [models.ScoredPoint(id=int(at), version=0, score=0.0) for at in part if at >= 0]
+            [
+                models.ScoredPoint(id=int(position), version=0, score=0.0)
+                for position in part
+                if position >= 0
+            ]
             for part in parts
         ]
         # Their constant counts ranks from 0: 61 is the 60 of the paper.
@@ -104,11 +111,11 @@ def test_fusion_is_that_of_qdrant(encoded: Encoded) -> None:
 
 def test_fusion_shows_a_document_once() -> None:
     units = np.array([0, 0, 1, 1])
-    one = np.array([[1, 2, -1, -1]], np.int32)
+    first = np.array([[1, 2, -1, -1]], np.int32)
     other = np.array([[3, 0, -1, -1]], np.int32)
 
     # Document 1: 1/62 + 1/61; document 0: 1/61 + 1/62. Equal, so in the order of the first.
-    assert fuse(one, other, units).tolist() == [[1, 2, -1, -1]]
+    assert fuse(first, other, units).tolist() == [[1, 2, -1, -1]]
 
 
 def test_words_are_found_in_any_language_and_case() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jina_integrations.errors import InvalidSettingError, ReadError
+from jina_integrations.errors import InvalidInputError, InvalidSettingError, ReadError
 from jina_integrations.evaluation.reading import read_questions
 
 SQUAD = {
@@ -80,10 +80,10 @@ def forms(tmp_path: Path) -> dict[str, Path]:
 def test_a_form_is_detected_by_what_is_there(
     forms: dict[str, Path], form: str, name: str, unit: str
 ) -> None:
-    found = read_questions(forms[form])
-    assert found == read_questions(str(forms[form]), form=form)
-    assert (found.name, found.unit, len(found.questions)) == (name, unit, 1)
-    assert found.pseudo == (form == "documents")
+    question_set = read_questions(forms[form])
+    assert question_set == read_questions(str(forms[form]), form=form)
+    assert (question_set.name, question_set.unit, len(question_set.questions)) == (name, unit, 1)
+    assert question_set.pseudo == (form == "documents")
 
 
 def test_a_single_text_file_is_read_as_documents(forms: dict[str, Path]) -> None:
@@ -91,10 +91,12 @@ def test_a_single_text_file_is_read_as_documents(forms: dict[str, Path]) -> None
 
 
 def test_json_lines_can_be_read_as_documents(tmp_path: Path) -> None:
-    (tmp_path / "records.jsonl").write_text(lines({"text": PROSE}, {"text": "Nothing else."}))
-    found = read_questions(tmp_path / "records.jsonl", form="documents")
-    assert [document.id for document in found.documents] == ["records.jsonl#1", "records.jsonl#2"]
-    assert found.pseudo
+    records = lines({"text": PROSE, "id": 1}, {"text": "Nothing else.", "id": 2})
+    (tmp_path / "records.jsonl").write_text(records)
+    question_set = read_questions(tmp_path / "records.jsonl", form="documents")
+    path = f"{tmp_path.name}/records.jsonl"
+    assert [document.id for document in question_set.documents] == [f"{path}#1", f"{path}#2"]
+    assert question_set.pseudo
 
 
 @pytest.mark.parametrize("form", ["squad", "json-lines", "chunking-evaluation", "documents"])
@@ -108,7 +110,7 @@ def test_settings_out_of_range_are_refused(forms: dict[str, Path]) -> None:
         read_questions(forms["beir"], form="csv")
     with pytest.raises(InvalidSettingError, match="pseudo_questions must be 1 or more, not 0"):
         read_questions(forms["documents"], pseudo_questions=0)
-    with pytest.raises(InvalidSettingError, match="seed must be 0 or more, not -1"):
+    with pytest.raises(InvalidInputError, match="seed must be an int of at least 0, not -1"):
         read_questions(forms["documents"], seed=-1)
 
 

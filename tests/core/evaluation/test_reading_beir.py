@@ -23,11 +23,11 @@ HEADER = "query-id\tcorpus-id\tscore\n"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    own = tmp_path / "drinks"
-    (own / "qrels").mkdir(parents=True)
-    write(own, "corpus.jsonl", CORPUS)
-    write(own, "queries.jsonl", QUERIES)
-    return own
+    folder = tmp_path / "drinks"
+    (folder / "qrels").mkdir(parents=True)
+    write(folder, "corpus.jsonl", CORPUS)
+    write(folder, "queries.jsonl", QUERIES)
+    return folder
 
 
 def write(folder: Path, name: str, rows: list[dict[str, object]]) -> None:
@@ -40,18 +40,24 @@ def judge(folder: Path, rows: str, split: str = "test") -> None:
 
 def test_titles_precede_texts_and_scores_are_grades(folder: Path) -> None:
     judge(folder, "q1\td1\t2\nq1\td3\t1\nq1\td2\t0\nq2\td2\t1\r\nq2\t4\t-1\n")
-    found = read_questions(folder)
-    assert {own.id: own.text for own in found.documents} == {
+    question_set = read_questions(folder)
+    assert {document.id: document.text for document in question_set.documents} == {
         "d1": "Tea\n\nIt is hot.",
         "d2": "Ice is cold.",
         "d3": "Only a title",
         "4": "No title.",
     }
-    assert [(own.id, own.text, own.evidence) for own in found.questions] == [
+    assert [
+        (question.id, question.text, question.evidence) for question in question_set.questions
+    ] == [
         ("q1", "What is hot?", (Evidence("d1", grade=2), Evidence("d3", grade=1))),
         ("q2", "What is cold?", (Evidence("d2"),)),
     ]
-    assert (found.name, found.unit, found.notes) == ("drinks/test", "document", ())
+    assert (question_set.name, question_set.unit, question_set.notes) == (
+        "drinks/test",
+        "document",
+        (),
+    )
 
 
 def test_what_is_left_out_is_counted(folder: Path) -> None:
@@ -60,9 +66,9 @@ def test_what_is_left_out_is_counted(folder: Path) -> None:
         folder,
         "q1\td1\t1\nq1\td1\t1\nq1\tblank\t1\nq1\tunknown\t1\nother\td1\t1\nq2\td1\t0\n",
     )
-    found = read_questions(folder)
-    assert [own.id for own in found.questions] == ["q1"]
-    assert found.notes == (
+    question_set = read_questions(folder)
+    assert [question.id for question in question_set.questions] == ["q1"]
+    assert question_set.notes == (
         "left out (1): documents without text",
         "left out (1): judgements that repeat one before",
         "left out (2): judgements of a document that is unknown or without text",

@@ -39,38 +39,38 @@ def test_offsets_count_in_the_corpus_with_its_own_line_ends(tmp_path: Path) -> N
     (folder / "corpora").mkdir(parents=True)
     (folder / "corpora/other.txt").write_text("Wine.", newline="")
     (folder / "LICENSE.md").write_text("Not asked about.")
-    found = read(
+    question_set = read(
         folder,
         ("What is\ncold, or not?", [reference("Ice\tis cold"), reference("neither")], "drinks"),
         ("Which smiles?", [reference("😀"), reference("😀")], "drinks"),
         ("What else?", [reference("Wine.", 0)], "other"),
     )
-    texts = {own.id: own.text for own in found.documents}
+    texts = {document.id: document.text for document in question_set.documents}
     assert texts == {"drinks": CORPUS, "other": "Wine."}
     assert [
         (
-            own.id,
-            own.text,
-            [texts[piece.document_id][piece.start : piece.end] for piece in own.evidence],
+            question.id,
+            question.text,
+            [texts[piece.document_id][piece.start : piece.end] for piece in question.evidence],
         )
-        for own in found.questions
+        for question in question_set.questions
     ] == [
         ("1", "What is\ncold, or not?", ["Ice\tis cold", "neither"]),
         ("2", "Which smiles?", ["😀"]),
         ("3", "What else?", ["Wine."]),
     ]
-    assert (found.name, found.notes) == ("set", ())
+    assert (question_set.name, question_set.notes) == ("set", ())
 
 
 def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
-    found = read(
+    question_set = read(
         tmp_path,
         ("Kept?", [reference("Ice"), reference("Ice", 3)], "drinks"),
         ("None?", [], "drinks"),
         ("Wrong?", [reference("Tea", 0), reference("", 2), reference("Ice", -9)], "drinks"),
     )
-    assert [own.id for own in found.questions] == ["1"]
-    assert found.notes == (
+    assert [question.id for question in question_set.questions] == ["1"]
+    assert question_set.notes == (
         "left out (4): references that are blank or not at start_index to end_index "
         "(were the corpora's line ends changed?)",
         "left out (1): questions without a reference",
@@ -143,6 +143,6 @@ def test_other_csv_is_refused(tmp_path: Path, content: str, message: str) -> Non
 
 
 def test_a_cell_may_be_longer_than_csv_allows_by_itself(tmp_path: Path) -> None:
-    found = read(tmp_path, ("Many?", [reference("Ice")] * 3000, "drinks"))
+    question_set = read(tmp_path, ("Many?", [reference("Ice")] * 3000, "drinks"))
     assert (tmp_path / "questions.csv").stat().st_size > 131_072
-    assert len(found.questions[0].evidence) == 1
+    assert len(question_set.questions[0].evidence) == 1

@@ -22,7 +22,7 @@ def read(folder: Path, *rows: object) -> QuestionSet:
 
 
 def test_questions_and_documents_come_in_any_order(tmp_path: Path) -> None:
-    found = read(
+    question_set = read(
         tmp_path,
         TEA,
         {"document": "b", "text": "Unasked.", "metadata": {"year": 2024}},
@@ -30,19 +30,24 @@ def test_questions_and_documents_come_in_any_order(tmp_path: Path) -> None:
         TEXT,
         {"document": "b", "question": "What is hot?", "start": 0, "end": 2, "id": None},
     )
-    assert {own.id: own.text for own in found.documents} == {"a": TEXT["text"], "b": "Unasked."}
-    assert found.documents[0].metadata == {"year": 2024}
-    assert [(own.id, own.text, own.evidence) for own in found.questions] == [
+    assert {document.id: document.text for document in question_set.documents} == {
+        "a": TEXT["text"],
+        "b": "Unasked.",
+    }
+    assert question_set.documents[0].metadata == {"year": 2024}
+    assert [
+        (question.id, question.text, question.evidence) for question in question_set.questions
+    ] == [
         ("1", "What is hot?", (Evidence("a", 0, 3), Evidence("b", 0, 2))),
         ("ice", "What is cold?", (Evidence("a", 12, 15),)),
     ]
-    assert (found.name, found.unit, found.notes) == ("own", "chunk", ())
+    assert (question_set.name, question_set.unit, question_set.notes) == ("own", "chunk", ())
 
 
 def test_without_offsets_the_whole_document_answers(tmp_path: Path) -> None:
-    found = read(tmp_path, TEXT, {"document": "a", "question": "What?", "start": None})
-    assert found.questions[0].evidence == (Evidence("a"),)
-    assert found.unit == "document"
+    question_set = read(tmp_path, TEXT, {"document": "a", "question": "What?", "start": None})
+    assert question_set.questions[0].evidence == (Evidence("a"),)
+    assert question_set.unit == "document"
 
 
 def test_blank_lines_hold_nothing_and_still_count(tmp_path: Path) -> None:
@@ -52,27 +57,29 @@ def test_blank_lines_hold_nothing_and_still_count(tmp_path: Path) -> None:
 
 
 def test_a_repeated_line_is_counted(tmp_path: Path) -> None:
-    found = read(tmp_path, TEXT, TEA, TEA)
-    assert len(found.questions[0].evidence) == 1
-    assert found.notes == ("left out (1): lines that repeat one before",)
+    question_set = read(tmp_path, TEXT, TEA, TEA)
+    assert len(question_set.questions[0].evidence) == 1
+    assert question_set.notes == ("left out (1): lines that repeat one before",)
 
 
 def test_a_document_that_no_line_defines_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes/ü.md").write_bytes("# Tëa\r\n\r\nIt is hot.\r\n".encode())
     question = {"document": "notes/ü.md", "question": "What?", "start": 7, "end": 17}
-    found = read(tmp_path, question, TEXT)
-    (own,) = [document for document in found.documents if document.id == "notes/ü.md"]
-    assert own.text == "# Tëa\n\nIt is hot.\n"
-    assert own.text[7:17] == "It is hot."
-    assert own.metadata["title"] == "Tëa"
+    question_set = read(tmp_path, question, TEXT)
+    (document,) = [document for document in question_set.documents if document.id == "notes/ü.md"]
+    assert document.text == "# Tëa\n\nIt is hot.\n"
+    assert document.text[7:17] == "It is hot."
+    assert document.metadata["title"] == "Tëa"
 
 
 def test_of_html_the_text_is_asked_about(tmp_path: Path) -> None:
     pytest.importorskip("bs4")
     (tmp_path / "page.html").write_text("<title>T</title><nav>menu</nav><p>It is <b>hot</b>.</p>")
-    found = read(tmp_path, {"document": "page.html", "question": "How?", "start": 6, "end": 9})
-    assert found.documents[0].text[6:9] == "hot"
+    question_set = read(
+        tmp_path, {"document": "page.html", "question": "How?", "start": 6, "end": 9}
+    )
+    assert question_set.documents[0].text[6:9] == "hot"
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,13 @@ from jina_integrations.evaluation.reading import read_questions
 
 
 def qa(key: str, *answers: tuple[str, int], **more: object) -> dict[str, Any]:
-    found = [{"text": text, "answer_start": start} for text, start in answers]
-    return {"id": key, "question": f"Question {key}?", "answers": found, **more}
+    entries = [{"text": text, "answer_start": start} for text, start in answers]
+    return {"id": key, "question": f"Question {key}?", "answers": entries, **more}
 
 
 def article(title: str, *paragraphs: tuple[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    own = [{"context": context, "qas": qas} for context, qas in paragraphs]
-    return {"title": title, "paragraphs": own}
+    entries = [{"context": context, "qas": qas} for context, qas in paragraphs]
+    return {"title": title, "paragraphs": entries}
 
 
 def read(tmp_path: Path, *articles: object) -> QuestionSet:
@@ -29,16 +29,18 @@ def read(tmp_path: Path, *articles: object) -> QuestionSet:
     return read_questions(path)
 
 
-def answers(found: QuestionSet) -> dict[str, list[str]]:
-    texts = {document.id: document.text for document in found.documents}
+def answers(question_set: QuestionSet) -> dict[str, list[str]]:
+    texts = {document.id: document.text for document in question_set.documents}
     return {
-        question.id: [texts[own.document_id][own.start : own.end] for own in question.evidence]
-        for question in found.questions
+        question.id: [
+            texts[piece.document_id][piece.start : piece.end] for piece in question.evidence
+        ]
+        for question in question_set.questions
     }
 
 
 def test_offsets_count_in_the_paragraphs_joined_by_a_blank_line(tmp_path: Path) -> None:
-    found = read(
+    question_set = read(
         tmp_path,
         article(
             "Städte",
@@ -47,32 +49,40 @@ def test_offsets_count_in_the_paragraphs_joined_by_a_blank_line(tmp_path: Path) 
         ),
         article("Other", ("Rhein", [qa("3", ("Rhein", 0))])),
     )
-    assert [document.id for document in found.documents] == ["Städte", "Other"]
-    assert found.documents[0].text == "Köln 😀 liegt am Rhein.\n\n北京是首都。"
-    assert answers(found) == {"1": ["Rhein"], "2": ["首都", "北京"], "3": ["Rhein"]}
-    assert found.questions[1].evidence[0].start == 24 + 3
-    assert found.notes == ()
-    assert found.name == "own"
+    assert [document.id for document in question_set.documents] == ["Städte", "Other"]
+    assert question_set.documents[0].text == "Köln 😀 liegt am Rhein.\n\n北京是首都。"
+    assert answers(question_set) == {"1": ["Rhein"], "2": ["首都", "北京"], "3": ["Rhein"]}
+    assert question_set.questions[1].evidence[0].start == 24 + 3
+    assert question_set.notes == ()
+    assert question_set.name == "own"
 
 
 def test_the_same_answer_of_several_people_is_one_piece_of_evidence(tmp_path: Path) -> None:
-    found = read(tmp_path, article("A", ("a b a", [qa("1", ("a", 0), ("a", 4), ("a", 0))])))
-    assert [(own.start, own.end) for own in found.questions[0].evidence] == [(0, 1), (4, 5)]
+    question_set = read(tmp_path, article("A", ("a b a", [qa("1", ("a", 0), ("a", 4), ("a", 0))])))
+    assert [(piece.start, piece.end) for piece in question_set.questions[0].evidence] == [
+        (0, 1),
+        (4, 5),
+    ]
 
 
 def test_articles_with_one_title_or_none_get_ids_of_their_own(tmp_path: Path) -> None:
-    one = article("T", ("a", [qa("1", ("a", 0))]))
-    two = article("T (2)", ("b", []))
-    three = article("T", ("c", [qa("3", ("c", 0))]))
-    four = article("", ("d", []))
-    del four["title"]
-    found = read(tmp_path, one, two, three, four)
-    assert [document.id for document in found.documents] == ["T", "T (2)", "T (3)", "article 4"]
-    assert answers(found) == {"1": ["a"], "3": ["c"]}
+    first = article("T", ("a", [qa("1", ("a", 0))]))
+    second = article("T (2)", ("b", []))
+    third = article("T", ("c", [qa("3", ("c", 0))]))
+    fourth = article("", ("d", []))
+    del fourth["title"]
+    question_set = read(tmp_path, first, second, third, fourth)
+    assert [document.id for document in question_set.documents] == [
+        "T",
+        "T (2)",
+        "T (3)",
+        "article 4",
+    ]
+    assert answers(question_set) == {"1": ["a"], "3": ["c"]}
 
 
 def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
-    found = read(
+    question_set = read(
         tmp_path,
         article(
             "A",
@@ -88,9 +98,9 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
         ),
         article("Empty"),
     )
-    assert answers(found) == {"kept": ["alpha"]}
-    assert [document.id for document in found.documents] == ["A"]
-    assert found.notes == (
+    assert answers(question_set) == {"kept": ["alpha"]}
+    assert [document.id for document in question_set.documents] == ["A"]
+    assert question_set.notes == (
         "left out (4): answers that are blank or not where answer_start says",
         "left out (2): questions without an answer",
         "left out (1): questions of which that was every answer",
@@ -140,13 +150,13 @@ def test_two_questions_with_one_id_are_refused(tmp_path: Path) -> None:
 def test_a_wrong_value_is_refused_with_its_place(
     tmp_path: Path, path: tuple[str | int, ...], value: object, message: str
 ) -> None:
-    own = article("A", ("alpha", [qa("1", ("alpha", 0))]))
-    inner: Any = own
+    wrong = article("A", ("alpha", [qa("1", ("alpha", 0))]))
+    inner: Any = wrong
     for key in path[:-1]:
         inner = inner[key]
     inner[path[-1]] = value
     with pytest.raises(ReadError, match=message):
-        read(tmp_path, own)
+        read(tmp_path, wrong)
 
 
 @pytest.mark.parametrize(

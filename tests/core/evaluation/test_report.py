@@ -25,7 +25,7 @@ from jina_integrations.evaluation.report.labels import Label, name_points
 from jina_integrations.evaluation.report.plots import pareto_front
 from jina_integrations.evaluation.report.rows import excerpt
 from jina_integrations.evaluation.result import Difference, Evaluation, Result
-from jina_integrations.ingestion import DocumentFailure
+from jina_integrations.ingestion.report import DocumentFailure
 from jina_integrations.types import Chunk, Document
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -68,17 +68,17 @@ def make_result(
     depth = np.rint(4 - gain + 4 * luck + 2 * noise).astype(np.int32)
     ranks = np.where(depth > 20, 0, np.maximum(depth, 1)).astype(np.int32)
     top = np.stack([random.choice(len(chunks), 10, replace=False) for _ in ranks])
-    for at, question in enumerate(questions.questions):
-        if 0 < ranks[at] <= 10:
-            top[at, ranks[at] - 1] = right_chunk(chunks, question.evidence[0])
-    found = (ranks > 0) & (ranks <= 10)
+    for number, question in enumerate(questions.questions):
+        if 0 < ranks[number] <= 10:
+            top[number, ranks[number] - 1] = right_chunk(chunks, question.evidence[0])
+    hit = (ranks > 0) & (ranks <= 10)
     deep = np.maximum(ranks, 1)
     return Result(
         configuration=configuration,
         values={
-            "nDCG@10": np.where(found, 1 / np.log2(deep + 1), 0.0),
-            "R@10": found.astype(np.float64),
-            "RR@10": np.where(found, 1 / deep, 0.0),
+            "nDCG@10": np.where(hit, 1 / np.log2(deep + 1), 0.0),
+            "R@10": hit.astype(np.float64),
+            "RR@10": np.where(hit, 1 / deep, 0.0),
         },
         differences={},
         ranks=ranks,
@@ -106,26 +106,26 @@ def stored_bytes(configuration: Configuration) -> int:
 def right_chunk(chunks: tuple[Chunk, ...], piece: Evidence) -> int:
     assert piece.start is not None
     return next(
-        at
-        for at, own in enumerate(chunks)
-        if own.document_id == piece.document_id and own.start <= piece.start < own.end
+        index
+        for index, chunk in enumerate(chunks)
+        if chunk.document_id == piece.document_id and chunk.start <= piece.start < chunk.end
     )
 
 
 def with_differences(results: list[Result]) -> tuple[Result, ...]:
     """Each with its differences, their intervals by the normal approximation."""
-    by_configuration = {own.configuration: own for own in results}
+    by_configuration = {result.configuration: result for result in results}
 
-    def difference(own: Result, measure: str) -> Difference:
-        baseline = by_configuration[own.configuration.baseline]
-        gains = own.values[measure] - baseline.values[measure]
+    def difference(result: Result, measure: str) -> Difference:
+        baseline = by_configuration[result.configuration.baseline]
+        gains = result.values[measure] - baseline.values[measure]
         error = 1.96 * float(gains.std()) / np.sqrt(len(gains))
         mean = float(gains.mean())
         return Difference(mean, mean - error, mean + error, float(mean > 0))
 
     return tuple(
-        replace(own, differences={name: difference(own, name) for name in MEASURES})
-        for own in results
+        replace(result, differences={name: difference(result, name) for name in MEASURES})
+        for result in results
     )
 
 
@@ -139,15 +139,19 @@ def make_evaluation() -> Evaluation:
     for name in SIZES:
         base = Configuration(chunker=name)
         configurations += [base]
-        configurations += [replace(base, context_weight=weight) for weight in (0.25, 0.5, 1.0)]
-        configurations += [replace(base, neighbour_weight=0.3)]
-        configurations += [replace(base, quantization="int8"), replace(base, quantization="binary")]
-        configurations += [replace(base, retrieval="bm25"), replace(base, retrieval="hybrid")]
+        configurations += [base.replace(context_weight=weight) for weight in (0.25, 0.5, 1.0)]
+        configurations += [base.replace(neighbour_weight=0.3)]
+        configurations += [base.replace(heading_context=True)]
+        configurations += [base.replace(quantization="int8"), base.replace(quantization="binary")]
+        configurations += [base.replace(retrieval="bm25"), base.replace(retrieval="hybrid")]
     return Evaluation(
         question_set=questions,
         embedder=Embedder("minilm", backend="local").to_dict(),
         results=with_differences(
-            [make_result(own, questions, chunks[own.chunker]) for own in configurations]
+            [
+                make_result(configuration, questions, chunks[configuration.chunker])
+                for configuration in configurations
+            ]
         ),
         chunks=chunks,
         measures=MEASURES,
@@ -159,13 +163,13 @@ def make_evaluation() -> Evaluation:
 
 
 def make_recommendation(evaluation: Evaluation, **changes: object) -> Recommendation:
-    own = Configuration(chunker="sentence:128", context_weight=0.25)
+    chosen = Configuration(chunker="sentence:128", context_weight=0.25)
     recommendation = Recommendation(
-        configuration=own,
+        configuration=chosen,
         measure=evaluation.measure,
         arguments=("--embedder", "minilm", "--chunker", "sentence:128", "--context-weight", "0.25"),
         share=0.615,
-        difference=evaluation.result(own).differences[evaluation.measure],
+        difference=evaluation.result(chosen).differences[evaluation.measure],
         reasons=("It is good.", "It is cheap."),
     )
     return replace(recommendation, **changes)
@@ -219,8 +223,8 @@ def page(html: str) -> Page:
 
 @pytest.fixture(scope="module")
 def small(evaluation: Evaluation) -> Evaluation:
-    own = Configuration(chunker="sentence:128", context_weight=0.25)
-    return alone(evaluation, own.baseline, own)
+    mixed = Configuration(chunker="sentence:128", context_weight=0.25)
+    return alone(evaluation, mixed.baseline, mixed)
 
 
 def alone(evaluation: Evaluation, *configurations: Configuration) -> Evaluation:
@@ -236,7 +240,7 @@ def test_the_parts_come_in_order(page: Page) -> None:
         "What the measures say",
     ]
     assert page.texts["h1"] == ["Python's language reference"]
-    assert page.texts["dd"][:5] == ["32", "32", "18", "312,420", "83.2 s"]
+    assert page.texts["dd"][:5] == ["32", "32", "20", "312,420", "83.2 s"]
 
 
 def test_nothing_is_loaded_from_anywhere(html: str, page: Page) -> None:
@@ -264,9 +268,11 @@ def test_ids_are_unique_and_all_references_lead_somewhere(html: str, page: Page)
 
 
 def test_plots_say_what_they_show_and_take_the_colours_of_the_page(html: str, page: Page) -> None:
-    plots = [own for tag, own in page.elements if tag == "svg" and own.get("role") == "img"]
+    plots = [
+        picture for tag, picture in page.elements if tag == "svg" and picture.get("role") == "img"
+    ]
     assert len(plots) == 4  # tokens, bytes, sizes, wins
-    assert all(own["aria-label"] and "width" not in own for own in plots)
+    assert all(picture["aria-label"] and "width" not in picture for picture in plots)
     drawn = "".join(re.findall(r"<svg .*?</svg>", html, flags=re.DOTALL))
     assert set(re.findall(r"(?:fill|stroke): ([^;\"]+)", drawn)) <= {
         "none",
@@ -276,7 +282,7 @@ def test_plots_say_what_they_show_and_take_the_colours_of_the_page(html: str, pa
 
 
 def test_the_recommendation_is_shown_with_its_command_and_reasons(page: Page, html: str) -> None:
-    command = "jina-integrations ingest PATH --into LOCATION --embedder minilm --chunker "
+    command = "jina-integrations ingest PATH --into ADDRESS --embedder minilm --chunker "
     assert page.texts["code"] == [command + "sentence:128 --context-weight 0.25"]
     assert "It is good." in page.texts["li"]
     assert "62% of the resamples" in html
@@ -285,30 +291,32 @@ def test_the_recommendation_is_shown_with_its_command_and_reasons(page: Page, ht
 def test_the_table_has_every_result(evaluation: Evaluation, page: Page) -> None:
     rows = page.rows()[1:]
     assert len(rows) == len(evaluation.results)
-    for row, own in zip(rows, evaluation.results, strict=True):
-        assert row[0].startswith(own.configuration.name)
-        assert row[1:4] == [f"{np.mean(own.values[name]):.3f}" for name in MEASURES]
-        assert row[-2] == f"{own.tokens:,}"
-        difference = own.differences["nDCG@10"]
-        if own.configuration != own.configuration.baseline:
+    for row, result in zip(rows, evaluation.results, strict=True):
+        assert row[0].startswith(result.configuration.name)
+        assert row[1:4] == [f"{np.mean(result.values[name]):.3f}" for name in MEASURES]
+        assert row[-2] == f"{result.tokens:,}"
+        difference = result.differences["nDCG@10"]
+        if result.configuration != result.configuration.baseline:
             sign = "▲" if difference.low > 0 else "▼" if difference.high < 0 else ""
             assert row[4].startswith(
                 f"{sign} {100 * difference.mean:+.1f}".strip().replace("-", "−")
             )
+    assert any(row[0].startswith("sentence:64 isolated headings") for row in rows)
     assert sum("recommended" in row[0] for row in rows) == 1
 
 
 def test_the_best_of_each_column_is_marked(evaluation: Evaluation, html: str) -> None:
     marked = {float(value) for value in re.findall(r'data-value="([^"]+)" class="best"', html)}
-    assert marked == {max(own.mean(name) for own in evaluation.results) for name in MEASURES}
+    assert marked == {max(result.mean(name) for result in evaluation.results) for name in MEASURES}
 
 
 def test_wins_and_losses_are_those_of_the_recommended_one(
     evaluation: Evaluation, html: str, page: Page
 ) -> None:
-    own = Configuration(chunker="sentence:128", context_weight=0.25)
+    mixed = Configuration(chunker="sentence:128", context_weight=0.25)
     gains = (
-        evaluation.result(own).values["nDCG@10"] - evaluation.result(own.baseline).values["nDCG@10"]
+        evaluation.result(mixed).values["nDCG@10"]
+        - evaluation.result(mixed.baseline).values["nDCG@10"]
     )
     assert f"<b>{(gains > 0).sum()}</b> better" in html
     assert f"<b>{(gains == 0).sum()}</b> the same" in html
@@ -318,17 +326,19 @@ def test_wins_and_losses_are_those_of_the_recommended_one(
     assert gains[shown[:5]].tolist() == sorted(gains.tolist())[::-1][:5]
     losses = sorted(gains[gains < 0].tolist())[:5]
     assert gains[shown[5:]].tolist() == losses
-    names = [own.baseline.name, own.name]
+    names = [mixed.baseline.name, mixed.name]
     assert page.texts["h5"] == names * len(shown)
 
 
 def test_a_baseline_or_nothing_recommended_compares_the_best_other(evaluation: Evaluation) -> None:
     measured = [
-        own for own in evaluation.results if own.configuration.baseline != own.configuration
+        result
+        for result in evaluation.results
+        if result.configuration.baseline != result.configuration
     ]
-    best = max(measured, key=lambda own: own.mean("nDCG@10")).configuration
+    best = max(measured, key=lambda result: result.mean("nDCG@10")).configuration
     baseline = make_recommendation(evaluation, configuration=best.baseline)
-    few = alone(evaluation, best.baseline, best, replace(best.baseline, context_weight=1.0))
+    few = alone(evaluation, best.baseline, best, best.baseline.replace(context_weight=1.0))
     for recommendation in (None, baseline):
         page = Page(render_html(few, recommendation))
         assert set(page.texts["h5"]) == {best.name, best.baseline.name}
@@ -343,12 +353,12 @@ def test_what_users_wrote_is_escaped(small: Evaluation) -> None:
     hostile = QuestionSet(
         bad,
         (renamed, *questions.documents[1:]),
-        tuple(replace(own, id=own.id + bad, text=own.text + bad, evidence=(piece,))
-              for own in questions.questions),
+        tuple(replace(question, id=question.id + bad, text=question.text + bad, evidence=(piece,))
+              for question in questions.questions),
         notes=(bad,),
     )  # fmt: skip
     chunks = {
-        name: tuple(Chunk(bad, own.index, 0, len(bad), bad) for own in all_chunks)
+        name: tuple(Chunk(bad, question.index, 0, len(bad), bad) for question in all_chunks)
         for name, all_chunks in small.chunks.items()
     }
     changed = replace(
@@ -368,12 +378,12 @@ def test_what_users_wrote_is_escaped(small: Evaluation) -> None:
 
 
 def test_pseudo_questions_notes_and_failures_are_told(small: Evaluation, html: str) -> None:
-    told = replace(
+    changed = replace(
         small,
         question_set=replace(small.question_set, pseudo=True, notes=("3 were left out",)),
         failures=(DocumentFailure("broken.txt", EmbeddingError("a zero vector")),),
     )
-    page = Page(render_html(told))
+    page = Page(render_html(changed))
     assert "These are pseudo-questions." in page.texts["b"]
     assert "3 were left out" in page.texts["li"]
     assert "broken.txt: a zero vector" in page.texts["li"]
@@ -388,7 +398,7 @@ def test_every_measure_is_explained(page: Page) -> None:
 
 def test_plots_that_would_have_one_value_are_left_out(evaluation: Evaluation) -> None:
     base = Configuration(chunker="sentence:64")
-    page = Page(render_html(alone(evaluation, base, replace(base, context_weight=0.5))))
+    page = Page(render_html(alone(evaluation, base, base.replace(context_weight=0.5))))
     assert page.texts["h3"][:2] == ["Quality against tokens encoded", "Question by question"]
     page = Page(render_html(alone(evaluation, base)))
     assert page.texts["h3"] == ["Quality against tokens encoded"]
@@ -400,8 +410,8 @@ def test_plots_that_would_have_one_value_are_left_out(evaluation: Evaluation) ->
 def test_whole_documents_as_answers_are_named_and_not_marked(small: Evaluation) -> None:
     questions = small.question_set
     whole = tuple(
-        replace(own, evidence=(Evidence(own.evidence[0].document_id),))
-        for own in questions.questions
+        replace(question, evidence=(Evidence(question.evidence[0].document_id),))
+        for question in questions.questions
     )
     page = Page(render_html(replace(small, question_set=replace(questions, questions=whole))))
     assert "mark" not in page.texts
@@ -430,14 +440,14 @@ def test_a_missing_library_names_the_extra(
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=30))
 def test_the_front_is_what_nothing_beats(points: list[tuple[int, int]]) -> None:
-    costs, means = [own[0] for own in points], [float(own[1]) for own in points]
+    costs, means = [point[0] for point in points], [float(point[1]) for point in points]
     front = pareto_front(costs, means)
     unbeaten = {
         (cost, mean)
         for cost, mean in points
         if not any(c <= cost and m >= mean and (c, m) != (cost, mean) for c, m in points)
     }
-    assert [(costs[at], means[at]) for at in front] == sorted(unbeaten)
+    assert [(costs[index], means[index]) for index in front] == sorted(unbeaten)
 
 
 WORDS = st.text(alphabet="ab \n<é", min_size=1, max_size=300)
@@ -450,36 +460,36 @@ def test_an_excerpt_marks_what_of_it_is_evidence(
     start = data.draw(st.integers(0, offset + len(text) + 20))
     end = data.draw(st.integers(start + 1, start + 100))
     chunk = Chunk("d", 0, offset, offset + len(text), text)
-    own = excerpt(
+    shown = excerpt(
         chunk, [Evidence("d", start, end), Evidence("e", 0, 9)], rank=1, max_characters=limit
     )
     touched = max(start, offset) < min(end, offset + len(text))
-    assert own.right == touched
-    assert any(marked for _, marked in own.parts) == touched
+    assert shown.right == touched
+    assert any(marked for _, marked in shown.parts) == touched
     evidence = text[max(0, start - offset) : max(0, end - offset)]
-    assert all(part in evidence for part, marked in own.parts if marked)
-    parts = [part for part, _ in own.parts]
-    shown = "".join(parts)
+    assert all(part in evidence for part, marked in shown.parts if marked)
+    parts = [part for part, _ in shown.parts]
+    written = "".join(parts)
     if len(text) <= limit:
-        assert shown == text
-        assert "".join(part for part, marked in own.parts if marked) == evidence
+        assert written == text
+        assert "".join(part for part, marked in shown.parts if marked) == evidence
     else:
-        inner = shown.removeprefix("… ").removesuffix(" …")
+        inner = written.removeprefix("… ").removesuffix(" …")
         assert inner in text
         assert len(inner) <= limit
 
 
 def test_an_excerpt_of_a_long_chunk_is_the_text_around_the_evidence() -> None:
     text = "before " * 200 + "THE ANSWER " + "after " * 200
-    at = text.index("THE")
-    own = excerpt(
-        Chunk("d", 0, 70, 70 + len(text), text), [Evidence("d", 70 + at, 80 + at)], rank=2
+    start = text.index("THE")
+    shown = excerpt(
+        Chunk("d", 0, 70, 70 + len(text), text), [Evidence("d", 70 + start, 80 + start)], rank=2
     )
-    assert [part for part, marked in own.parts if marked] == ["THE ANSWER"]
-    assert own.parts[0] == ("… ", False)
-    assert own.parts[1][0].startswith("before before")
-    assert own.parts[-2][0].endswith("after")
-    assert own.parts[-1] == (" …", False)
+    assert [part for part, marked in shown.parts if marked] == ["THE ANSWER"]
+    assert shown.parts[0] == ("… ", False)
+    assert shown.parts[1][0].startswith("before before")
+    assert shown.parts[-2][0].endswith("after")
+    assert shown.parts[-1] == (" …", False)
 
 
 def test_names_of_crowded_points_do_not_cover_each_other() -> None:
@@ -494,4 +504,6 @@ def test_names_of_crowded_points_do_not_cover_each_other() -> None:
     )
     boxes = [Text.get_window_extent(text) for text in axes.texts]  # without the leading lines
     assert len(boxes) == 8
-    assert not any(one.overlaps(other) for at, one in enumerate(boxes) for other in boxes[:at])
+    assert not any(
+        box.overlaps(other) for number, box in enumerate(boxes) for other in boxes[:number]
+    )

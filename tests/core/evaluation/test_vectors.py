@@ -3,76 +3,168 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from jina_integrations import Document, Embedder, SentenceChunker, ingest
+from jina_integrations import Collection, Document, Embedder, SentenceChunker
 from jina_integrations.errors import (
     InvalidInputError,
     InvalidSettingError,
     LateChunkingUnsupportedError,
 )
-from jina_integrations.evaluation import Grid, QuestionSet
-from jina_integrations.evaluation.encoding import encode
+from jina_integrations.evaluation import Configuration, Grid, QuestionSet
+from jina_integrations.evaluation.encoding import Encoded, encode
 from jina_integrations.evaluation.vectors import chunk_vectors, signs, stored, vector_bytes
+from jina_integrations.testing import MemoryStore
+from jina_integrations.types import Heading
 
 SMALL = SentenceChunker(8)
 GRID_OF_LONG = Grid(chunkers=[SentenceChunker(80)])
 
 
-def stored_by_ingest(question_set, own, embedder, memory_store) -> np.ndarray:
-    window_tokens, overlap_tokens = own.window
+def stored_by_ingest(
+    documents: Sequence[Document], configuration: Configuration, embedder: Embedder, grid: Grid
+) -> tuple[dict[tuple[str, int], np.ndarray], int]:
+    """The vectors that a `Collection` of these settings stores, and the tokens of filling it."""
     filled = embedder.replace(
-        late_chunking=own.context_weight > 0,
-        context_weight=own.context_weight,
-        window_tokens=window_tokens,
-        overlap_tokens=overlap_tokens,
-        dimensions=own.dimensions,
+        late_chunking=configuration.context_weight > 0, **configuration.settings
     )
-    store = type(memory_store)()
-    report = ingest(question_set.documents, embedder=filled, chunker=SMALL, store=store)
+    store = MemoryStore("evaluation")
+    collection = Collection(
+        store,
+        embedder=filled,
+        chunker=grid.chunker(configuration.chunker),
+        heading_context=configuration.heading_context,
+    )
+    report = collection.ingest(documents)
     assert not report.failures
-    rows = {(one.chunk.document_id, one.chunk.index): one.vector for one in store.chunks.values()}
+    rows = {
+        (record.chunk.document_id, record.chunk.index): record.vectors.dense
+        for record in store.scan((), content=True, vectors=True)
+    }
+    collection.drop()
     return rows, report.tokens
 
 
-def check_all(question_set, embedder, grid, memory_store) -> None:
-    encoded = encode(question_set, embedder=embedder, grid=grid, on_progress=None)
-    assert len(grid.configurations) > 3
-    for own in grid.configurations:
-        expected, tokens = stored_by_ingest(question_set, own, embedder, memory_store)
-        vectors = chunk_vectors(encoded, own)
-        chunks = encoded.chunks[own.chunker]
+def check_all(documents: Sequence[Document], encoded: Encoded, embedder, grid: Grid) -> None:
+    assert len(grid.configurations) > 2
+    for configuration in grid.configurations:
+        expected, tokens = stored_by_ingest(documents, configuration, embedder, grid)
+        vectors = chunk_vectors(encoded, configuration)
+        chunks = encoded.chunks[configuration.chunker]
         assert len(vectors) == len(chunks) == len(expected)
         for chunk, vector in zip(chunks, vectors, strict=True):
             np.testing.assert_allclose(
-                vector, expected[chunk.document_id, chunk.index], atol=2e-6, err_msg=own.name
+                vector,
+                expected[chunk.document_id, chunk.index],
+                atol=2e-6,
+                err_msg=configuration.name,
             )
-        parts = [one for one in encoded.tokens if one.chunker == own.chunker]
-        wanted = [one for one in parts if one.window is None and own.context_weight < 1]
-        wanted += [one for one in parts if one.window == own.window and own.context_weight > 0]
-        assert sum(encoded.tokens[one] for one in wanted) == tokens, own.name
+        parts = encoded.encodings[configuration]
+        assert sum(encoded.tokens[encoding] for encoding in parts) == tokens, configuration.name
 
 
-def test_every_vector_is_that_of_ingest(question_set: QuestionSet, memory_store) -> None:
+def test_every_vector_is_that_of_ingest(question_set: QuestionSet) -> None:
     grid = Grid(
         chunkers=[SMALL],
         context_weights=[0.0, 0.25, 1.0],
         neighbour_weights=[],
         windows=[(None, None), (16, 6)],
     )
+    embedder = Embedder("minilm")
+    encoded = encode(question_set, embedder=embedder, grid=grid, on_progress=None)
 
-    check_all(question_set, Embedder("minilm"), grid, memory_store)
+    check_all(question_set.documents, encoded, embedder, grid)
 
 
-def test_shorter_vectors_are_those_of_ingest(
-    question_set: QuestionSet, memory_store, words
-) -> None:
+def test_shorter_vectors_are_those_of_ingest(question_set: QuestionSet, words) -> None:
     grid = Grid(chunkers=[SMALL], neighbour_weights=[], dimensions=[None, 16])
+    embedder = Embedder("words")
+    encoded = encode(question_set, embedder=embedder, grid=grid, on_progress=None)
 
-    check_all(question_set, Embedder("words"), grid, memory_store)
+    check_all(question_set.documents, encoded, embedder, grid)
+
+
+def headed(question_set: QuestionSet) -> QuestionSet:
+    """The set, where each document has a title, and a heading over its second half."""
+    documents = [
+        replace(
+            document,
+            metadata={"title": f"About the {document.id}"},
+            headings=(Heading(document.text.index(".") + 2, 1, "What else there is"),),
+        )
+        for document in question_set.documents
+    ]
+    return replace(question_set, documents=tuple(documents))
+
+
+def test_vectors_with_headings_are_those_of_ingest(question_set: QuestionSet) -> None:
+    grid = Grid(
+        chunkers=[SMALL],
+        context_weights=[0.0, 0.5],
+        neighbour_weights=[],
+        heading_contexts=[True],
+    )
+    embedder = Embedder("minilm")
+    asked = headed(question_set)
+    encoded = encode(asked, embedder=embedder, grid=grid, on_progress=None)
+
+    check_all(asked.documents, encoded, embedder, grid)
+    plain, isolated, *_ = grid.configurations
+    assert isolated == plain.replace(heading_context=True)
+    cosines = (chunk_vectors(encoded, plain) * chunk_vectors(encoded, isolated)).sum(axis=1)
+    assert cosines.max() < 0.999, "the headings are in every vector"
+
+
+def test_headings_that_are_shortened_are_those_of_ingest(question_set: QuestionSet, words) -> None:
+    """A mix shortens them in the document, too; late chunking by itself leaves them whole."""
+    long = " ".join(["The bakery is old."] * 11)  # 44 words, of 50 that the model takes
+    bakery = replace(
+        question_set.documents[0],
+        text=f"{question_set.documents[0].text} {long}",
+        metadata={"title": "A title of more words than there is room for"},
+        headings=(Heading(0, 1, "Baking"),),
+    )
+    asked = replace(question_set, documents=(bakery, *question_set.documents[1:]))
+    grid = Grid(
+        chunkers=[SentenceChunker(48)],
+        context_weights=[0.0, 0.25, 1.0],
+        neighbour_weights=[],
+        heading_contexts=[True],
+    )
+    embedder = Embedder("words")
+    encoded = encode(asked, embedder=embedder, grid=grid, on_progress=None)
+
+    check_all(asked.documents, encoded, embedder, grid)
+    mix = Configuration(chunker="sentence:48", context_weight=0.25, heading_context=True)
+    assert len(encoded.encodings[mix]) == 1
+
+
+def test_headings_of_several_chunkers_are_in_passes_of_their_own(
+    question_set: QuestionSet, words
+) -> None:
+    """In front of the chunks of one chunker they would lie inside those of another."""
+    chunkers = [SMALL, SentenceChunker(20)]
+    asked = headed(question_set)
+    together = encode(
+        asked,
+        embedder=Embedder("words"),
+        grid=Grid(chunkers=chunkers, heading_contexts=[True]),
+        on_progress=None,
+    )
+    for chunker in chunkers:
+        alone = encode(
+            asked,
+            embedder=Embedder("words"),
+            grid=Grid(chunkers=[chunker], heading_contexts=[True]),
+            on_progress=None,
+        )
+        for encoding, rows in alone.vectors.items():
+            np.testing.assert_array_equal(together.vectors[encoding], rows)
+            assert together.tokens[encoding] == alone.tokens[encoding]
 
 
 def test_each_document_is_encoded_once_for_all_chunkers_and_weights(
@@ -83,14 +175,14 @@ def test_each_document_is_encoded_once_for_all_chunkers_and_weights(
 
     # Questions, then the chunks of each chunker, then all documents together.
     assert words.calls[0] == 8
-    assert words.calls[1:-1] == [len(own) for own in encoded.chunks.values()]
+    assert words.calls[1:-1] == [len(chunks) for chunks in encoded.chunks.values()]
     assert words.calls[-1] == 3
     assert encoded.tokens_encoded == sum(
         len(text.split())
         for text in [
-            *(own.text for own in question_set.questions),
-            *(own.text for own in question_set.documents),
-            *(chunk.text for own in encoded.chunks.values() for chunk in own),
+            *(question.text for question in question_set.questions),
+            *(document.text for document in question_set.documents),
+            *(chunk.text for chunks in encoded.chunks.values() for chunk in chunks),
         ]
     )
 
@@ -115,15 +207,15 @@ def test_through_the_api_each_chunker_is_an_encoding_of_its_own(
 def test_the_control_adds_the_chunks_before_and_after(question_set: QuestionSet, words) -> None:
     grid = Grid(chunkers=[SMALL], context_weights=[], neighbour_weights=[0.3])
     encoded = encode(question_set, embedder=Embedder("words"), grid=grid, on_progress=None)
-    isolated, control = (chunk_vectors(encoded, own) for own in grid.configurations)
+    isolated, control = (chunk_vectors(encoded, item) for item in grid.configurations)
 
     chunks = encoded.chunks[grid.configurations[0].chunker]
-    for at, chunk in enumerate(chunks):
-        expected = isolated[at].astype(np.float64)
-        for other in (at - 1, at + 1):
+    for index, chunk in enumerate(chunks):
+        expected = isolated[index].astype(np.float64)
+        for other in (index - 1, index + 1):
             same = 0 <= other < len(chunks) and chunks[other].document_id == chunk.document_id
             expected += 0.3 * isolated[other] if same else 0.0
-        np.testing.assert_allclose(control[at], expected / np.linalg.norm(expected), atol=1e-6)
+        np.testing.assert_allclose(control[index], expected / np.linalg.norm(expected), atol=1e-6)
 
 
 def test_a_document_that_fails_is_left_out_of_every_configuration(
@@ -135,13 +227,13 @@ def test_a_document_that_fails_is_left_out_of_every_configuration(
     grid = Grid(chunkers=[SMALL, SentenceChunker(30)])
     encoded = encode(known, embedder=Embedder("words"), grid=grid, on_progress=None)
 
-    assert {own.document_id for own in encoded.failures} == {"bad", "binary"}
+    assert {failure.document_id for failure in encoded.failures} == {"bad", "binary"}
     assert encoded.question_set.documents == question_set.documents
-    for name, own in encoded.chunks.items():
-        assert {chunk.document_id for chunk in own} == {"bakery", "keeper", "ferry"}
-        assert {len(rows) for one, rows in encoded.vectors.items() if one.chunker == name} == {
-            len(own)
-        }
+    for name, chunks in encoded.chunks.items():
+        assert {chunk.document_id for chunk in chunks} == {"bakery", "keeper", "ferry"}
+        assert {
+            len(rows) for encoding, rows in encoded.vectors.items() if encoding.chunker == name
+        } == {len(chunks)}
 
 
 def test_where_every_document_fails_the_first_error_is_told(
@@ -233,8 +325,8 @@ def test_bytes_are_those_of_the_stored_arrays() -> None:
         retrievals=["dense", "bm25"],
     )
     sizes = {
-        own.name.removeprefix("sentence:256 "): vector_bytes(own, chunks=10, dimensions=32)
-        for own in grid.configurations
+        item.name.removeprefix("sentence:256 "): vector_bytes(item, chunks=10, dimensions=32)
+        for item in grid.configurations
     }
     full = np.zeros((10, 32), np.float32)
 

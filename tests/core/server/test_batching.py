@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -18,8 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jina_integrations import Embedder
-from jina_integrations.errors import InvalidTextError, RequestRefusedError, ServerError
-from jina_integrations.server.batching import Batcher
+from jina_integrations.errors import (
+    InvalidTextError,
+    RequestRefusedError,
+    ServerError,
+    TextTooLongError,
+)
+from jina_integrations.server.batching import Batcher, Outcome
 from jina_integrations.server.jobs import Content, Group, Item, Job, Piece, Queue
 
 TEXT = Group("text", "passage", truncate=False)
@@ -30,7 +36,8 @@ QUERY = Group("text", "query", truncate=False)
 
 
 def job(*tokens: int, group: Group = TEXT) -> Job:
-    return Job(group, [Item(f"{n} of {at}", n) for at, n in enumerate(tokens)])
+    items = [Item(f"{n} of {at}", n) for at, n in enumerate(tokens)]
+    return Job(group, items, range(len(items)))
 
 
 def drain(queue: Queue, room: int, *, apart: bool) -> Iterator[list[Piece]]:
@@ -194,7 +201,7 @@ def test_item_that_breaks_a_batch_fails_alone(error) -> None:
         return lengths(group, contents)
 
     async def run(batcher: Batcher) -> list[object]:
-        bad = Job(TEXT, [Item("poison", 1)])
+        bad = Job(TEXT, [Item("poison", 1)], [0])
         return await asyncio.gather(
             *(batcher.run([one]) for one in (job(1), bad, job(1, 1), job(2))),
             return_exceptions=True,
@@ -207,6 +214,37 @@ def test_item_that_breaks_a_batch_fails_alone(error) -> None:
 
     assert isinstance(failed, InvalidTextError | ServerError)
     assert all(isinstance(one, list) for one in (good, *others))
+
+
+@pytest.mark.parametrize(
+    ("kind", "span", "named"), [("text", None, "input[4] has"), ("late", 1, "input[6] has")]
+)
+def test_an_error_names_the_input_of_its_own_request(
+    kind: Literal["text", "late"], span: int | None, named: str
+) -> None:
+    """Though the model counts through a batch of several requests."""
+    group = Group(kind, "passage", truncate=False)
+
+    def encode(group: Group, contents: Sequence[Content]) -> list[Outcome]:
+        return [
+            TextTooLongError(
+                "has 9 tokens", argument="texts", index=at, span=span, tokens=9, limit=8
+            )
+            if content == "long"
+            else np.zeros((1, 2), np.float32)
+            for at, content in enumerate(contents)
+        ]
+
+    async def run(batcher: Batcher) -> BaseException | list[np.ndarray]:
+        others = [Job(group, [Item("fine", 1)], [0]) for _ in range(3)]
+        failing = Job(group, [Item("long", 1)], [4, 6])
+        *_, error = await asyncio.gather(
+            *(batcher.run([waiting]) for waiting in (*others, failing)), return_exceptions=True
+        )
+        return error
+
+    with batching(encode) as batcher:
+        assert str(asyncio.run(run(batcher))).startswith(named)
 
 
 def test_wrong_number_of_rows_is_an_error_and_never_a_shift() -> None:
@@ -250,8 +288,8 @@ def test_cancelled_request_leaves_the_queue() -> None:
     async def run(batcher: Batcher) -> None:
         first = asyncio.ensure_future(batcher.run([job(100)]))
         await asyncio.to_thread(gate.entered.acquire)
-        second = asyncio.ensure_future(batcher.run([Job(TEXT, [Item("second", 50)])]))
-        third = asyncio.ensure_future(batcher.run([Job(TEXT, [Item("third", 50)])]))
+        second = asyncio.ensure_future(batcher.run([Job(TEXT, [Item("second", 50)], [0])]))
+        third = asyncio.ensure_future(batcher.run([Job(TEXT, [Item("third", 50)], [0])]))
         await asyncio.sleep(0)
         assert batcher.tokens == 200
         second.cancel()

@@ -69,6 +69,8 @@ def running(*arguments: str, **options) -> Iterator[tuple[subprocess.Popen, str]
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Whoever starts the tests may ignore SIGINT, as shells do for what runs in the background.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         assert process.stdout is not None

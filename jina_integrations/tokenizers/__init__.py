@@ -1,0 +1,1 @@
+"""Tokenizers: the protocol, the exact one, the estimate, and words."""
