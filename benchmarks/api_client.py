@@ -49,10 +49,10 @@ def serving(*options: str) -> Generator[str]:
     assert process.stdout is not None
     try:
         said = process.stdout.readline()
-        found = re.search(r"http://\S+", said)
-        if found is None:
+        address = re.search(r"http://\S+", said)
+        if address is None:
             raise SystemExit(f"the server did not start: {said}{process.stdout.read()}")
-        yield found.group()
+        yield address.group()
     finally:
         process.terminate()
         process.communicate()
@@ -137,7 +137,7 @@ CLIENTS = {
 def cpu_seconds(name: str, base_url: str, count: int) -> float:
     """Of this process, threads included, for `count` texts after those that warm it up."""
     texts = make_texts(count + WARM_UP * CALL)
-    calls = [texts[at : at + CALL] for at in range(0, len(texts), CALL)]
+    calls = [texts[first : first + CALL] for first in range(0, len(texts), CALL)]
     embed = CLIENTS[name](base_url)
     for call in calls[:WARM_UP]:
         embed(call)
@@ -152,16 +152,16 @@ def compare_cpu(count: int, rounds: int) -> None:
     times: dict[str, list[float]] = {name: [] for name in CLIENTS}
     with serving() as base_url:
         for _ in range(rounds):
-            for name, own in times.items():
+            for name, seconds in times.items():
                 options = ["--client", name, "--base-url", base_url, "--cpu-texts", str(count)]
                 command = [sys.executable, "-W", "ignore::DeprecationWarning", __file__, *options]
                 child = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-                own.append(float(child.stdout))
+                seconds.append(float(child.stdout))
     print(f"\nCPU of the client: {count} texts, {tokens} tokens, {CALL} a call, {rounds} rounds")
-    for name, own in times.items():
-        ratio = np.median([a / b for a, b in zip(own, times["jina-integrations"], strict=True)])
+    for name, seconds in times.items():
+        ratio = np.median([a / b for a, b in zip(seconds, times["jina-integrations"], strict=True)])
         print(
-            f"  {name:30} {np.median(own) / tokens * 1e6:6.2f} s for a million tokens   "
+            f"  {name:30} {np.median(seconds) / tokens * 1e6:6.2f} s for a million tokens   "
             f"{ratio:5.2f}x ours"
         )
 

@@ -11,7 +11,7 @@ from pydoc_data.topics import topics
 
 import numpy as np
 
-from jina_integrations.tokenizer import Tokenizer
+from jina_integrations.tokenizers.base import Tokenizer
 
 
 def technical_text() -> str:
@@ -45,13 +45,13 @@ def cut(
     random = np.random.default_rng(seed)
     offsets = tokenizer.offsets(text)
     pieces: list[str] = []
-    at = 0
+    position = 0
     while len(pieces) < count:
         length = int(random.integers(lengths[0], lengths[1] + 1))
-        if at + length > len(offsets):
-            at = int(random.integers(0, lengths[1]))
-        piece = text[offsets[at, 0] : offsets[at + length - 1, 1]]
-        at += length
+        if position + length > len(offsets):
+            position = int(random.integers(0, lengths[1]))
+        piece = text[offsets[position, 0] : offsets[position + length - 1, 1]]
+        position += length
         if piece.strip():
             pieces.append(piece)
     return pieces

@@ -22,7 +22,7 @@ import numpy as np
 from corpora import cut, prose_text, technical_text
 
 from jina_integrations import Embedder
-from jina_integrations.tokenizer import Tokenizer
+from jina_integrations.tokenizers.base import Tokenizer
 
 WINDOW = 256
 CHUNK = 128
@@ -76,13 +76,13 @@ def compare(name: str, passages: list[str], rounds: int) -> None:
     base = times["sentence-transformers"]
     reference = vectors["sentence-transformers"].astype(np.float64)
     reference /= np.linalg.norm(reference, axis=1, keepdims=True)
-    for label, own in times.items():
-        ratios = sorted(b / t for b, t in zip(base, own, strict=True))
+    for label, taken in times.items():
+        ratios = sorted(b / t for b, t in zip(base, taken, strict=True))
         unit = vectors[label].astype(np.float64)
         unit /= np.linalg.norm(unit, axis=1, keepdims=True)
         distance = float((1.0 - (unit * reference).sum(axis=1)).max())
         print(
-            f"  {label:22} {tokens / np.median(own):8.0f} tokens/s   "
+            f"  {label:22} {tokens / np.median(taken):8.0f} tokens/s   "
             f"{np.median(ratios):5.2f}x ({ratios[0]:.2f} to {ratios[-1]:.2f})   "
             f"largest 1 - cosine {distance:.1e}"
         )
@@ -91,8 +91,8 @@ def compare(name: str, passages: list[str], rounds: int) -> None:
 def _padding(passages: list[str], tokenizer: Tokenizer) -> float:
     """Share of padding in batches of 32 sorted by characters, which is what the peer makes."""
     lengths = [min(tokenizer.count(p) + tokenizer.overhead, 256) for p in passages]
-    order = sorted(range(len(passages)), key=lambda at: -len(passages[at]))
-    batches = [[lengths[at] for at in order[i : i + 32]] for i in range(0, len(order), 32)]
+    order = sorted(range(len(passages)), key=lambda index: -len(passages[index]))
+    batches = [[lengths[index] for index in order[i : i + 32]] for i in range(0, len(order), 32)]
     return 1.0 - sum(lengths) / sum(max(batch) * len(batch) for batch in batches)
 
 
@@ -124,15 +124,15 @@ def compare_late_chunking(documents: list[str], rounds: int) -> None:
         f"\nlate chunking: {len(documents)} documents, {tokens} tokens, chunks of {CHUNK}; peer: "
         f"sentence-transformers on windows of {WINDOW} tokens"
     )
-    for label, own in times.items():
-        ratio = np.median([b / t for b, t in zip(times["plain windows"], own, strict=True)])
-        print(f"  {label:26} {tokens / np.median(own):8.0f} tokens/s   {ratio:5.2f}x")
+    for label, taken in times.items():
+        ratio = np.median([b / t for b, t in zip(times["plain windows"], taken, strict=True)])
+        print(f"  {label:26} {tokens / np.median(taken):8.0f} tokens/s   {ratio:5.2f}x")
 
 
 def _spans(offsets: np.ndarray, tokens: int) -> list[tuple[int, int]]:
     return [
-        (int(offsets[at, 0]), int(offsets[min(at + tokens, len(offsets)) - 1, 1]))
-        for at in range(0, len(offsets), tokens)
+        (int(offsets[first, 0]), int(offsets[min(first + tokens, len(offsets)) - 1, 1]))
+        for first in range(0, len(offsets), tokens)
     ]
 
 

@@ -32,9 +32,9 @@ from corpora import prose_text
 from safetensors.torch import save_file
 
 from jina_integrations import Embedder
-from jina_integrations.backends.local.jina_bert import JinaBertConfig, JinaBertModel
-from jina_integrations.cards import MODEL_CARDS
-from jina_integrations.tokenizer import Tokenizer
+from jina_integrations.backends.local.engines.jina_bert import JinaBertConfig, JinaBertModel
+from jina_integrations.models import MODEL_CARDS
+from jina_integrations.tokenizers.base import Tokenizer
 from jina_integrations.types import CharSpan
 
 CODE = "jinaai/jina-bert-implementation--"
@@ -123,8 +123,8 @@ class Task:
 
 def _spans(offsets: np.ndarray, tokens: int) -> list[CharSpan]:
     return [
-        (int(offsets[at, 0]), int(offsets[min(at + tokens, len(offsets)) - 1, 1]))
-        for at in range(0, len(offsets), tokens)
+        (int(offsets[first, 0]), int(offsets[min(first + tokens, len(offsets)) - 1, 1]))
+        for first in range(0, len(offsets), tokens)
     ]
 
 
@@ -139,7 +139,7 @@ def compare(task: Task, rounds: int) -> None:
     task.embedder.embed_documents(["warm"])
     times = [(seconds(late), seconds(alone)) for _ in range(rounds)]
     late_s, alone_s = np.median(times, axis=0)
-    ratio = np.median([own / other for own, other in times])
+    ratio = np.median([seconds / other for seconds, other in times])
     windows_s = seconds(windows)
     print(
         f"    late chunking {late_s:6.1f} s {task.tokens / late_s:7.0f} tokens/s\n"

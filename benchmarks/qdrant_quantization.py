@@ -29,8 +29,8 @@ import numpy as np
 import qdrant_edge as edge
 
 from jina_integrations import Embedder
+from jina_integrations.embedding.vectors import unit
 from jina_integrations.types import FloatArray
-from jina_integrations.vectors import unit
 
 Shard: TypeAlias = edge.EdgeShard
 Quantization: TypeAlias = (
@@ -69,15 +69,15 @@ def docstrings() -> Iterator[str]:
 
 def sentences() -> list[str]:
     """Different sentences of 50 to 300 characters, in a fixed random order."""
-    found: dict[str, None] = {}
+    distinct: dict[str, None] = {}
     for text in [*docstrings(), *topics.values()]:
         for sentence in re.split(r"(?<=[.!?])\s+|\n\s*\n", text):
             line = " ".join(sentence.split())
             if 50 <= len(line) <= 300 and not line.startswith(">>>"):
-                found[line] = None
-    order = np.random.default_rng(0).permutation(len(found))[: QUERIES + STORED]
-    unordered = list(found)
-    return [unordered[at] for at in order]
+                distinct[line] = None
+    order = np.random.default_rng(0).permutation(len(distinct))[: QUERIES + STORED]
+    unordered = list(distinct)
+    return [unordered[index] for index in order]
 
 
 def make_shard(
@@ -91,8 +91,11 @@ def make_shard(
             optimizers=edge.EdgeOptimizersConfig(indexing_threshold=1, default_segment_number=1),
         ),
     )
-    rows = {name: own.tolist() for name, (own, _) in vectors.items()}
-    points = [edge.Point(at, {name: own[at] for name, own in rows.items()}) for at in range(STORED)]
+    columns = {name: rows.tolist() for name, (rows, _) in vectors.items()}
+    points = [
+        edge.Point(number, {name: column[number] for name, column in columns.items()})
+        for number in range(STORED)
+    ]
     shard.update(edge.UpdateOperation.upsert_points(points))
     shard.optimize()
     assert shard.info().indexed_vectors_count >= STORED
@@ -118,8 +121,8 @@ def nearest_to(row: FloatArray, name: str) -> edge.Query:
 
 def recall(shard: Shard, exact: list[set[int]], requests: Iterable[edge.QueryRequest]) -> float:
     """Mean share of the exact ten nearest that the requests find."""
-    found = [{point.id for point in shard.query(request)} for request in requests]
-    return float(np.mean([len(a & b) / K for a, b in zip(exact, found, strict=True)]))
+    hits = [{point.id for point in shard.query(request)} for request in requests]
+    return float(np.mean([len(a & b) / K for a, b in zip(exact, hits, strict=True)]))
 
 
 def print_quantized(stored: FloatArray, queries: FloatArray, exact: list[set[int]]) -> None:
@@ -178,7 +181,7 @@ def print_prefixes(stored: FloatArray, queries: FloatArray, exact: list[set[int]
 def main() -> None:
     rows = Embedder("minilm").embed_documents(sentences())
     queries, stored = rows[:QUERIES], rows[QUERIES:]
-    exact = [set(own) for own in np.argsort(-queries @ stored.T, axis=1)[:, :K].tolist()]
+    exact = [set(row) for row in np.argsort(-queries @ stored.T, axis=1)[:, :K].tolist()]
     print(f"recall@{K} of {QUERIES} queries among {STORED} vectors of {rows.shape[1]} values")
     print_quantized(stored, queries, exact)
     print_prefixes(stored, queries, exact)

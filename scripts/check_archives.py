@@ -31,10 +31,12 @@ SDIST_TOP = {
 }
 
 
-def check(what: str, wanted: set[str], found: set[str]) -> None:
+def check(what: str, wanted: set[str], present: set[str]) -> None:
     """Leave with a message where the two sets differ."""
-    if wanted != found:
-        sys.exit(f"{what}: missing {sorted(wanted - found)}, unexpected {sorted(found - wanted)}")
+    if wanted != present:
+        sys.exit(
+            f"{what}: missing {sorted(wanted - present)}, unexpected {sorted(present - wanted)}"
+        )
 
 
 def main(folder: Path) -> None:

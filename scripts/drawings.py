@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from jina_integrations.backends.local.plan import window_ranges
+from jina_integrations.backends.local.late_chunking import window_ranges
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 WIDTH = 860
@@ -72,16 +72,20 @@ class Drawing:
     def tokens(self, x: float, y: float, colours: list[tuple[str, ...]]) -> None:
         """Tokens in a row; one of two colours is split between them."""
         side = TOKEN - 3
-        for at, own in enumerate(colours):
-            for row, colour in enumerate(own):
+        for column, token_colours in enumerate(colours):
+            for row, colour in enumerate(token_colours):
                 self.rect(
-                    x + at * TOKEN, y + row * side / len(own), side, side / len(own) - 0.5, colour
+                    x + column * TOKEN,
+                    y + row * side / len(token_colours),
+                    side,
+                    side / len(token_colours) - 0.5,
+                    colour,
                 )
 
     def vector(self, x: float, y: float, colour: str) -> None:
         """A vector of a chunk, centred at `x`."""
-        for at in range(4):
-            self.rect(x - 34 + at * 17, y, 16, 16, colour)
+        for column in range(4):
+            self.rect(x - 34 + column * 17, y, 16, 16, colour)
 
     def save(self, name: str) -> None:
         """Write it."""
@@ -99,7 +103,9 @@ def alone_and_late(palette: Palette) -> Drawing:
         middle = left + 9 * TOKEN
         picture.words(middle, 18, "Late chunking" if late else "Each chunk alone")
         picture.tokens(left, 34, colours)
-        boxes = [(left, 18 * TOKEN)] if late else [(left + at * wide, wide) for at in range(3)]
+        boxes = (
+            [(left, 18 * TOKEN)] if late else [(left + column * wide, wide) for column in range(3)]
+        )
         for x, width in boxes:
             picture.arrow(x + width / 2, 58, x + width / 2, 76)
             picture.rect(x, 78, width - 3, 36, palette.box, line=palette.line)
@@ -107,8 +113,8 @@ def alone_and_late(palette: Palette) -> Drawing:
             picture.words(x + width / 2, 101, words)
             picture.arrow(x + width / 2, 118, x + width / 2, 136)
         picture.tokens(left, 140, colours)
-        for at, colour in enumerate(palette.chunks):
-            x = left + (at + 0.5) * wide
+        for column, colour in enumerate(palette.chunks):
+            x = left + (column + 0.5) * wide
             picture.words(x, 181, "mean")
             picture.arrow(x, 187, x, 205)
             picture.vector(x, 208, colour)
@@ -141,13 +147,13 @@ def windows(palette: Palette) -> Drawing:
             palette.box,
             line=palette.line,
         )
-        picture.tokens(left + start * TOKEN, y + 3, [(own,) for own in owners[start:end]])
-        for at in range(start, end):
-            covered[at] += 1
+        picture.tokens(left + start * TOKEN, y + 3, [(owner,) for owner in owners[start:end]])
+        for column in range(start, end):
+            covered[column] += 1
         y += 34
     label(y + 24, "merged: in two windows,")
     label(y + 40, "the mean of both")
-    picture.tokens(left, y + 18, [(own,) * n for own, n in zip(owners, covered, strict=True)])
+    picture.tokens(left, y + 18, [(owner,) * n for owner, n in zip(owners, covered, strict=True)])
     for colour, (start, end) in zip(palette.chunks, chunks, strict=True):
         x = left + (start + end) / 2 * TOKEN
         picture.words(x, y + 64, "mean of the span")
@@ -179,19 +185,19 @@ def house(palette: Palette) -> Drawing:
         "qdrant": "qdrant-client",
         "chroma": "chromadb",
     }
-    for at, (name, library) in enumerate(adapters.items()):
-        x = 223 + at * 158
+    for column, (name, library) in enumerate(adapters.items()):
+        x = 223 + column * 158
         box(x, 32, 150, name, f"on {library}", orange)
         picture.arrow(x + 75, 91, x + 75, 118)
     picture.rect(1, 120, WIDTH - 2, 130, "none", line=teal)
     picture.words(WIDTH / 2, 142, "jina_integrations")
     rows = (
-        ("cli", "server", "evaluation", "ingestion"),
-        ("Embedder", "chunkers", "readers", "stores"),
+        ("cli", "server", "evaluation", "Collection"),
+        ("Embedder", "readers, chunkers", "ingestion", "stores"),
     )
     for row, names in enumerate(rows):
-        for at, name in enumerate(names):
-            box(20 + at * 208, 156 + row * 46, 194, name, "", teal)
+        for column, name in enumerate(names):
+            box(20 + column * 208, 156 + row * 46, 194, name, "", teal)
     for x, name, library in (
         (20, "backends.local", "on torch, transformers"),
         (436, "backends.api", "on httpx2"),

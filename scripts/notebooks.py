@@ -148,11 +148,11 @@ def check(text: str) -> None:
     """
     notebook = nbformat.reads(text, as_version=4)
     nbformat.validate(notebook)
-    found = list(_problems(notebook))
+    problems = list(_problems(notebook))
     if len(text.encode()) > MAX_BYTES:
-        found.append(f"{len(text.encode()):,} bytes, more than {MAX_BYTES:,}")
-    if found:
-        raise NotebookError("\n  ".join(["not fit to be stored", *found]))
+        problems.append(f"{len(text.encode()):,} bytes, more than {MAX_BYTES:,}")
+    if problems:
+        raise NotebookError("\n  ".join(["not fit to be stored", *problems]))
 
 
 def _problems(notebook: NotebookNode) -> Iterator[str]:

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 COLUMNS = 124
 LINES = 80
-INGEST = "ingest docs --into qdrant:./index#handbook --embedder minilm --batch-tokens 256"
+INGEST = "ingest docs --into qdrant-edge:./index#handbook --embedder minilm --batch-tokens 256"
 EVAL = "eval docs --chunkers sentence:64,sentence:128 --recommend --html report.html"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 REPORT_SIZE = (1440, 2200)
@@ -108,10 +108,10 @@ def read(terminal: int) -> bytes:
 
 def environment() -> dict[str, str]:
     """Without keys, so that the local model runs; and offline."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith("JINA")}
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("JINA")}
     paths = os.pathsep.join([str(ROOT), str(ROOT / "adapters")])
     size = {"COLUMNS": str(COLUMNS), "LINES": str(LINES), "TERM": "xterm-256color"}
-    return own | size | {"PYTHONPATH": paths, "HF_HUB_OFFLINE": "1"}
+    return variables | size | {"PYTHONPATH": paths, "HF_HUB_OFFLINE": "1"}
 
 
 def lines_of(screen: pyte.Screen) -> list[Text]:
