@@ -45,8 +45,6 @@ _NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,510}[a-zA-Z0-9]")
 _DEFAULT_PORTS: Final = {"http": 8000, "https": 443}
 """What chromadb's ``HttpClient`` and ``CloudClient`` use."""
 
-_PAGE: Final = 256
-
 _EVERYTHING: Final = cast("chromadb.Where", {"chunk_index": {"$ne": -1}})
 """A deletion needs a selection; this one also takes what others have added."""
 
@@ -173,7 +171,7 @@ class ChromaStore(Store):
         """By ids, which stay in memory: a page by offset would cost as much as all before it."""
         collection = self._collection()
         fields = ["metadatas"] + ["documents"] * content + ["embeddings"] * vectors
-        for ids in lists_of(self._ids(collection, to_where(where)), _PAGE):
+        for ids in lists_of(self._ids(collection, to_where(where)), 256):
             page = collection.get(ids=ids, include=cast("chromadb.Include", fields))
             metadatas = page["metadatas"] or []
             texts = (page["documents"] or []) if content else [""] * len(metadatas)

@@ -39,6 +39,12 @@ main()
 """The command with `WordBackend`; ``slow`` prints a line for each of its calls."""
 
 
+def hear_signals() -> None:
+    """In a child, since whoever runs the tests may ignore them: a background shell, or nohup."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a command ended."""
@@ -86,7 +92,7 @@ def start() -> Callable[..., subprocess.Popen[str]]:
         }
         return subprocess.Popen(
             [sys.executable, *how, *map(str, arguments)],
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=hear_signals,
             **settings,
         )
 
