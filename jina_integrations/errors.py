@@ -20,6 +20,7 @@
     ├── ApiError                           an HTTP API did not give what was asked of it
     │   ├── MissingKeyError                no key is set
     │   ├── ApiConnectionError             no connection, or it broke
+    │   │   ├── ApiUnreachableError        no connection could be made
     │   │   └── ApiTimeoutError            no whole answer in time
     │   ├── ApiResponseError               an answer that is not what the protocol says
     │   │   └── WrongDimensionsError       its vectors are longer or shorter than asked for
@@ -57,6 +58,7 @@ __all__ = [
     "ApiResponseError",
     "ApiStatusError",
     "ApiTimeoutError",
+    "ApiUnreachableError",
     "AuthenticationError",
     "CollectionNotFoundError",
     "EmbeddingError",
@@ -260,6 +262,10 @@ class MissingKeyError(ApiError, ValueError):
 
 class ApiConnectionError(ApiError):
     """The server cannot be reached, or the connection broke."""
+
+
+class ApiUnreachableError(ApiConnectionError):
+    """No connection could be made: the server is not running, or is being started anew."""
 
 
 class ApiTimeoutError(ApiConnectionError):

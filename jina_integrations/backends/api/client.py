@@ -49,11 +49,17 @@ class ApiClient:
         self._given_key = key
         self._settings = settings
         self._url = f"{self._base_url}/embeddings"
+        self._has_answered = False
 
     @property
     def settings(self) -> ApiSettings:
         """Limits and timeouts."""
         return self._settings
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether the server has given any answer to this client."""
+        return self._has_answered
 
     def limiter(self) -> Limiter:
         """The limiter of the key.
@@ -125,6 +131,7 @@ class ApiClient:
             ) from exc
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as exc:
             raise transport_error(exc, where=self._url) from exc
+        self._has_answered = True
         return response.status_code, response.headers, response.content
 
     def _key(self) -> SecretStr | None:

@@ -183,6 +183,7 @@ class Dispatch:
             max_retries=self._client.settings.max_retries,
             inputs=lambda: 1 if batch.whole else len(batch.indices),
             deadline=lambda: batch.deadline,
+            has_answered=lambda: self._client.has_answered,
         )
         last: ApiError | None = None
         async for attempt in policy:

@@ -18,6 +18,7 @@ from ...errors import (
     ApiResponseError,
     ApiStatusError,
     ApiTimeoutError,
+    ApiUnreachableError,
     AuthenticationError,
     PermissionDeniedError,
     RateLimitError,
@@ -111,7 +112,7 @@ def transport_error(
     if isinstance(error, httpx2.TimeoutException):
         return ApiTimeoutError(f"no answer from {where} in time: raise read_timeout_s")
     if isinstance(error, httpx2.ConnectError):
-        return ApiConnectionError(f"cannot connect to {where} ({reason}): is the server running?")
+        return ApiUnreachableError(f"cannot connect to {where} ({reason}): is the server running?")
     return ApiConnectionError(f"the connection to {where} broke: {reason}")
 
 
@@ -158,7 +159,11 @@ def is_divisible(error: ApiError) -> bool:
 
 
 def retrying(
-    *, max_retries: int, inputs: Callable[[], int], deadline: Callable[[], float | None]
+    *,
+    max_retries: int,
+    inputs: Callable[[], int],
+    deadline: Callable[[], float | None],
+    has_answered: Callable[[], bool],
 ) -> AsyncRetrying:
     """The policy: capped exponential backoff with full jitter, or what Retry-After asks for.
 
@@ -169,6 +174,8 @@ def retrying(
         max_retries: How often to send again, at most.
         inputs: How many inputs the request has at present.
         deadline: Loop time after which nothing is sent again; None before the first sending.
+        has_answered: Whether the server has answered before. One that has, and that cannot be
+            reached now, is being started anew: it is waited for until the deadline.
     """
 
     def stop(state: RetryCallState) -> bool:
@@ -182,6 +189,8 @@ def retrying(
             end is not None
             and asyncio.get_running_loop().time() + (state.upcoming_sleep or 0.0) >= end
         )
+        if isinstance(error, ApiUnreachableError) and has_answered():
+            return too_late
         return too_late or state.attempt_number > max_retries
 
     return AsyncRetrying(

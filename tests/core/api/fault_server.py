@@ -79,6 +79,7 @@ class FaultServer:
         delay_s: What every answer takes.
         headers: Sent with every answer, errors included.
         dimensions: Of a request that asks for none.
+        port: To listen on; 0 takes a free one.
         requests: All that came, in order.
         billed: How often each text was embedded in an answer with status 200, broken ones included.
         delivered: How often in an answer without a fault, or one that is right in spite of it.
@@ -91,6 +92,7 @@ class FaultServer:
     delay_s: float = 0.0
     headers: Mapping[str, str] = field(default_factory=dict)
     dimensions: int = DIMENSIONS
+    port: int = 0
     requests: list[Received] = field(default_factory=list, init=False)
     billed: Counter[str] = field(default_factory=Counter, init=False)
     delivered: Counter[str] = field(default_factory=Counter, init=False)
@@ -104,7 +106,7 @@ class FaultServer:
         self.open_sockets: set[socket.socket] = set()
         self.concurrent = 0
         handler = type("Handler", (_Handler,), {"owner": self})
-        self._http = _HTTPServer(("127.0.0.1", 0), handler)
+        self._http = _HTTPServer(("127.0.0.1", self.port), handler)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         return self

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -414,6 +415,23 @@ def test_ten_thousand_texts_come_back_whole_in_order_and_billed_once(
         assert twice <= len(faulty)
     else:
         assert twice <= 100 * len(faulty)
+
+
+def test_a_server_that_is_started_anew_is_waited_for() -> None:
+    """Also longer than its retries take; one that never answered is given up with them."""
+    with FaultServer() as server:
+        embedder = embedder_for(server, api=FAST.replace(max_retries=1))
+        embedder.embed_documents(numbered(1))
+    port = int(server.base_url.rpartition(":")[2].partition("/")[0])
+    with pytest.raises(errors.ApiUnreachableError):
+        embedder.replace(late_chunking=False).embed_documents(numbered(1))
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(embedder.embed_documents, numbered(20))
+        time.sleep(0.3)
+        assert not waiting.done()
+        with FaultServer(port=port):
+            np.testing.assert_allclose(waiting.result(), expected(numbered(20)), atol=1e-7)
 
 
 @pytest.mark.parametrize(
