@@ -1,6 +1,7 @@
 """What late chunking of long documents costs, for a model of jina-embeddings-v2's true size.
 
-    python benchmarks/long_documents.py [--size small|base] [--rounds 2] [--dtypes float32 bfloat16]
+    python benchmarks/long_documents.py [--size small|base] [--rounds 2] [--engine onnx]
+                                        [--precisions float32 bfloat16]
 
 The weights are random: speed and memory follow from the sizes alone. They are written in the
 published layout and loaded as any folder is; the tokenizer is `minilm`'s, of the same vocabulary.
@@ -8,7 +9,7 @@ published layout and loaded as any folder is; the tokenizer is `minilm`'s, of th
 One document of the full context is late-chunked, and the same chunks are embedded alone; the two
 take turns in one process, and the ratio is the median over the rounds. A document beyond the
 context goes through windows. Peak memory is what a process that does nothing else holds above the
-loaded weights. `--rounds 1 --dtypes float32` takes about two minutes on two cores.
+loaded weights. `--rounds 1 --precisions float32` takes about two minutes on two cores.
 """
 
 from __future__ import annotations
@@ -94,12 +95,13 @@ def document_of(text: str, tokens: int, tokenizer: Tokenizer) -> str:
 class Task:
     """One document, its chunks, and the three ways to embed them."""
 
-    def __init__(self, arguments: argparse.Namespace, folder: Path, dtype: str) -> None:
+    def __init__(self, arguments: argparse.Namespace, folder: Path, precision: str) -> None:
         card = MODEL_CARDS[f"jina-embeddings-v2-{arguments.size}-en"]
         assert card.late_chunking is not None
         self.embedder = Embedder(
             str(folder),
-            dtype=dtype,  # type: ignore[arg-type]  # one of the choices
+            engine=arguments.engine,
+            precision=precision,  # type: ignore[arg-type]  # one of the choices
             overlap_tokens=card.late_chunking.overlap_tokens,
         )
         tokenizer = self.embedder.tokenizer
@@ -180,14 +182,15 @@ def main() -> None:
     parser.add_argument("--chunk", type=int, default=256, help="tokens of a chunk")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument(
-        "--dtypes", nargs="+", choices=("float32", "bfloat16"), default=("float32", "bfloat16")
+        "--precisions", nargs="+", choices=("float32", "bfloat16"), default=("float32", "bfloat16")
     )
+    parser.add_argument("--engine", choices=("auto", "onnx", "torch"), default="auto")
     parser.add_argument("--prose", type=Path, help="a text file to cut the documents from")
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)  # a folder and one of WORK
     arguments = parser.parse_args()
     if arguments.peak:
         folder, work = arguments.peak
-        print(peak_bytes(Task(arguments, Path(folder), arguments.dtypes[0]), work))
+        print(peak_bytes(Task(arguments, Path(folder), arguments.precisions[0]), work))
         return
     width, layers, heads, inner = SIZES[arguments.size]
     print(
@@ -199,13 +202,17 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         write_model(Path(name), arguments.size)
-        for dtype in arguments.dtypes:
-            task = Task(arguments, Path(name), dtype)
-            print(f"\n{dtype}: {task.tokens} tokens, {len(task.spans)} chunks", flush=True)
+        for precision in arguments.precisions:
+            task = Task(arguments, Path(name), precision)
+            print(
+                f"\n{precision} on {task.embedder.info().engine}: {task.tokens} tokens, "
+                f"{len(task.spans)} chunks",
+                flush=True,
+            )
             compare(task, arguments.rounds)
             print("    peak memory above the loaded weights")
             for work in WORK:
-                options = [*sys.argv[1:], "--dtypes", dtype, "--peak", name, work]
+                options = [*sys.argv[1:], "--precisions", precision, "--peak", name, work]
                 command = [sys.executable, __file__, *options]
                 peak = int(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
                 print(f"      {work:14} {peak / 2**20:5.0f} MiB", flush=True)

@@ -247,13 +247,17 @@ def main() -> None:
                 searches[stop] = {"plain_ms": plain, "filtered_ms": filtered}
                 print(f"  search at {stop:9}: {plain:.1f} ms plain, {filtered:.1f} ms filtered")
             whole = sum(run["seconds"] for run in first)
+            whole_cpu = sum(run["cpu_s"] for run in first)
             result |= {"first": first, "first_seconds": whole, "searches": searches}
             for label, changed in (("nothing changed", 0.0), ("1 % changed", 0.01)):
                 items = documents(0, arguments.chunks, changed=changed)
                 again = ingest(collection, items, label)
-                part = again["seconds"] / whole
-                print(f"  {label}: {100 * part:.1f} % of the first run")
-                result[label] = {**again, "part_of_first": part}
+                part, part_cpu = again["seconds"] / whole, again["cpu_s"] / whole_cpu
+                print(
+                    f"  {label}: {100 * part:.1f} % of the first run, "
+                    f"{100 * part_cpu:.1f} % of its CPU time"
+                )
+                result[label] = {**again, "part_of_first": part, "part_of_first_cpu": part_cpu}
             started = time.perf_counter()
             for _ in documents(0, arguments.chunks):
                 pass

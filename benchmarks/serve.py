@@ -5,7 +5,9 @@
 The embedder works on a list of passages in a process of its own; then as many clients as said send
 the same passages to a server, another process, over raw sockets and one thread: each sends its next
 request once it has the answer to the last. Both take turns, so that a machine whose speed drifts is
-fair to both. Then the time of one short query, alone and while a bulk client works.
+fair to both. Then the time of one short query on a quiet server, beside a client that sends a
+document of 32,000 tokens for late chunking again and again, and beside one that sends 2,048
+passages at a time; all three in turns. ``--clients`` without a number leaves out the first part.
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import numpy as np
 from corpora import cut, technical_text
@@ -27,7 +30,9 @@ from corpora import cut, technical_text
 from jina_integrations import Embedder
 
 QUERY = "How do I resume a run that was stopped?"
-BULK_INPUTS = 512
+BULK_INPUTS = 2048
+DOCUMENT_CHUNKS = 250
+"""Of 128 tokens: a document of 32,000."""
 
 
 def in_process(options: list[str]) -> None:
@@ -72,16 +77,18 @@ class Rival:
 
 
 @contextmanager
-def server(arguments: argparse.Namespace) -> Iterator[int]:
+def server(arguments: argparse.Namespace) -> Generator[int]:
     """The port of ``jina-integrations serve``."""
     command = [sys.executable, "-m", "jina_integrations.cli", "serve", "--port", "0"]
     options = {
         "--embedder": arguments.embedder,
         "--device": arguments.device,
-        "--dtype": arguments.dtype,
+        "--engine": arguments.engine,
+        "--precision": arguments.precision,
         "--batch-tokens": arguments.batch_tokens,
         "--queue-tokens": 100_000_000,
         "--request-timeout": 600,
+        "--max-inputs": BULK_INPUTS,
     }
     words = [str(word) for option in options.items() for word in option]
     with subprocess.Popen([*command, *words], stdout=subprocess.PIPE, text=True) as process:
@@ -91,10 +98,10 @@ def server(arguments: argparse.Namespace) -> Iterator[int]:
         process.terminate()
 
 
-def request(model: str, inputs: list[str]) -> bytes:
+def request(model: str, inputs: list[str], **fields: object) -> bytes:
     """A whole request, made beforehand so that the clients cost next to nothing."""
     body = json.dumps(
-        {"model": model, "input": inputs, "embedding_type": "base64", "truncate": True}
+        {"model": model, "input": inputs, "embedding_type": "base64", "truncate": True} | fields
     ).encode()
     head = (
         "POST /v1/embeddings HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -132,24 +139,46 @@ async def throughput(port: int, messages: list[bytes], clients: int) -> float:
     return time.perf_counter() - start
 
 
-async def latencies(port: int, query: bytes, bulk: bytes | None, count: int) -> list[float]:
-    """Seconds of each of `count` short queries, one after the other."""
+async def latencies(port: int, query: bytes, large: bytes | None, count: int) -> list[float]:
+    """Seconds of each of `count` short queries, one after the other.
 
-    async def work(message: bytes) -> None:
+    Args:
+        port: Of the server.
+        query: The short request.
+        large: A request that another client sends again and again meanwhile.
+        count: Queries.
+    """
+
+    async def repeat(message: bytes) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
-        while True:
-            await exchange(reader, writer, message)
+        try:
+            while True:
+                await exchange(reader, writer, message)
+        finally:
+            writer.close()
 
-    background = None if bulk is None else asyncio.ensure_future(work(bulk))
+    background = None if large is None else asyncio.ensure_future(repeat(large))
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    while background is not None and not await asyncio.to_thread(queue_tokens, port):
+        await asyncio.sleep(0.05)
     times: list[float] = []
     for _ in range(count):
         times.append(await exchange(reader, writer, query))
         await asyncio.sleep(0.02)
+        if background is not None and background.done():
+            background.result()
     writer.close()
     if background is not None:
         background.cancel()
+        await asyncio.wait([background])
     return times
+
+
+def queue_tokens(port: int) -> float:
+    """Tokens that wait in the server, or are in the model."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        lines: list[str] = answer.read().decode().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("jina_queue_tokens "))
 
 
 def compare(arguments: argparse.Namespace, port: int, rival: Rival, clients: int) -> None:
@@ -182,17 +211,52 @@ def compare(arguments: argparse.Namespace, port: int, rival: Rival, clients: int
     )
 
 
+def compare_throughput(arguments: argparse.Namespace, port: int) -> None:
+    """The server and the embedder alone, in turns, with each number of clients."""
+    rival = Rival(
+        {
+            "model": arguments.embedder,
+            "backend": "local",
+            "device": arguments.device,
+            "engine": arguments.engine,
+            "precision": arguments.precision,
+            "batch_tokens": arguments.batch_tokens,
+            "truncate": True,
+        }
+    )
+    for clients in arguments.clients:
+        compare(arguments, port, rival, clients)
+    rival.close()
+
+
 def compare_latency(arguments: argparse.Namespace, port: int) -> None:
+    """A short query on a quiet server, and beside the two kinds of large requests, in turns."""
     tokenizer = Embedder(arguments.embedder, backend="local").tokenizer
-    query = request(arguments.embedder, [QUERY])
+    query = request(arguments.embedder, [QUERY], task="retrieval.query")
     passages = cut(technical_text(), BULK_INPUTS, (5, 250), tokenizer, seed=1)
-    bulk = request(arguments.embedder, passages)
-    for name, background in (("alone", None), ("beside a bulk client", bulk)):
-        asyncio.run(latencies(port, query, background, 5))
-        times = asyncio.run(latencies(port, query, background, arguments.queries))
-        p50, p99 = np.percentile(times, [50, 99]) * 1000
+    chunks = cut(technical_text(), DOCUMENT_CHUNKS, (128, 128), tokenizer, seed=2)
+    large = {
+        "on a quiet server": None,
+        f"beside a late-chunked document of {DOCUMENT_CHUNKS * 128:,} tokens": request(
+            arguments.embedder, chunks, late_chunking=True
+        ),
+        f"beside a client that sends {BULK_INPUTS:,} passages at a time": request(
+            arguments.embedder, passages
+        ),
+    }
+    asyncio.run(latencies(port, query, None, 5))
+    times: dict[str, list[float]] = {name: [] for name in large}
+    for _ in range(arguments.rounds):
+        for name, message in large.items():
+            times[name] += asyncio.run(latencies(port, query, message, arguments.queries))
+            while queue_tokens(port):  # what the last client left behind
+                time.sleep(0.05)
+    quiet = np.median(times["on a quiet server"])
+    for name, seconds in times.items():
+        p50, p95 = np.percentile(seconds, [50, 95])
         print(
-            f"a short query {name}: p50 {p50:.0f} ms, p99 {p99:.0f} ms ({arguments.queries} times)"
+            f"a short query {name}: p50 {p50 * 1000:.1f} ms ({p50 / quiet:.1f}x), "
+            f"p95 {p95 * 1000:.1f} ms ({p95 / quiet:.1f}x); {len(seconds)} queries"
         )
 
 
@@ -200,33 +264,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--embedder", default="minilm")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--engine", default="auto")
+    parser.add_argument("--precision", default="auto")
     parser.add_argument("--batch-tokens", type=int, default=2048)
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
+    parser.add_argument("--clients", type=int, nargs="*", default=[1, 8, 64])
     parser.add_argument("--inputs", type=int, default=32, help="texts of one request")
     parser.add_argument("--seconds", type=float, default=20.0, help="work of one measurement")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--queries", type=int, default=100, help="short queries to time")
+    parser.add_argument("--queries", type=int, default=50, help="short queries a round")
     parser.add_argument("--child", nargs=1, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
         in_process(arguments.child)
         return
-    rival = Rival(
-        {
-            "model": arguments.embedder,
-            "backend": "local",
-            "device": arguments.device,
-            "dtype": arguments.dtype,
-            "batch_tokens": arguments.batch_tokens,
-            "truncate": True,
-        }
-    )
     with server(arguments) as port:
-        for clients in arguments.clients:
-            compare(arguments, port, rival, clients)
+        if arguments.clients:
+            compare_throughput(arguments, port)
         compare_latency(arguments, port)
-    rival.close()
 
 
 if __name__ == "__main__":

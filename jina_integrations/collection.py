@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from itertools import islice
 from types import NoneType, TracebackType
@@ -79,7 +80,7 @@ class Collection:
         self._base_url: str | None = None
         self._chunker = chunker
         self._heading_context = heading_context
-        self._has_been_compared = False
+        self._compared: CollectionInfo | None = None
 
     @classmethod
     def open(
@@ -113,7 +114,7 @@ class Collection:
         collection._embedder = embedder
         collection._base_url = base_url
         collection._chunker = collection._heading_context = None
-        collection._has_been_compared = False
+        collection._compared = None
         try:
             _ = collection._access.info
         except BaseException:
@@ -161,8 +162,8 @@ class Collection:
             prune: Whether to remove stored documents that have left the sources of this run: the
                 folders and files that were read, or, of documents made by hand, all of those.
             dry_run: Whether to write nothing, and only report what would be done.
-            workers: Processes that cut and embed, each with a model of its own; 0 does it in a
-                thread of this process.
+            workers: Processes that cut and embed, each with a model of its own, and a GPU of its
+                own as far as they go; 0 does it in a thread of this process.
             max_failures: The run ends where more documents fail; None for no limit.
             on_progress: Called in this thread, some times a second.
 
@@ -192,14 +193,14 @@ class Collection:
         job = Job(self.embedder, *cuts)
         recipe = job.recipe
         if stored is not None:
-            self._compare(recipe, stored)
+            self._compare_documents(recipe, stored)
             if not dry_run:
                 probe(self._access)
 
         def prepare() -> None:
             info = CollectionInfo(recipe.to_dict(), {"dense": job.embedder.dimensions})
             if stored is None or before is None:
-                self._compare(recipe, self._access.create(info))
+                self._compare_documents(recipe, self._access.create(info))
             else:
                 tell(recipe.new_cuts(before), self.name)
                 merged = recipe.merged(before)
@@ -239,7 +240,7 @@ class Collection:
         """
         check_question(question)
         conditions = parse_filters(filters)
-        self._compare_once()
+        self._compare_questions()
         (vector,) = self.embedder.embed_queries([question])
         return self._access.search(vector, k=k, where=conditions)
 
@@ -252,9 +253,8 @@ class Collection:
         """
         ids = check_ids(document_ids)
         _ = self._access.info
-        deleted = ledger.remove(self._access, ids)
-        self._access.settle()
-        return deleted
+        with self._access.writing():
+            return ledger.remove(self._access, ids)
 
     def documents(self, *, filters: Filters | None = None) -> Iterator[DocumentEntry]:
         """The stored documents, in any order, a few at a time in memory.
@@ -293,10 +293,8 @@ class Collection:
 
         check_type("repair", repair, bool, "True or False")
         _ = self._access.info
-        report = verify(self._access, repair=repair)
-        if repair:
-            self._access.settle()
-        return report
+        with self._access.writing() if repair else nullcontext():
+            return verify(self._access, repair=repair)
 
     def info(self) -> CollectionSummary:
         """What the collection holds, and the recipe that filled it; errors as of `documents`."""
@@ -307,7 +305,6 @@ class Collection:
     def drop(self) -> None:
         """Remove the collection from the store, with all it holds. There is no way back."""
         self._access.drop()
-        self._has_been_compared = False
 
     def close(self) -> None:
         """Release the store's files and connections, if an address opened them. Safe to repeat."""
@@ -354,7 +351,7 @@ class Collection:
         """`search`, without blocking the event loop."""
         check_question(question)
         conditions = parse_filters(filters)
-        await asyncio.to_thread(self._compare_once)
+        await asyncio.to_thread(self._compare_questions)
         (vector,) = await self.embedder.aembed_queries([question])
         return await asyncio.to_thread(self._access.search, vector, k=k, where=conditions)
 
@@ -384,15 +381,17 @@ class Collection:
     def _stored_recipe(self) -> Recipe:
         return Recipe.from_dict(self._access.info.recipe, where=self.name)
 
-    def _compare(self, recipe: Recipe, info: CollectionInfo) -> None:
+    def _compare_documents(self, recipe: Recipe, info: CollectionInfo) -> None:
         """Refuse documents of another recipe."""
         stored = Recipe.from_dict(info.recipe, where=self.name)
         refuse(recipe.drift(stored), self.name, "ingest with these")
-        self._has_been_compared = True
+        self._compared = info
 
-    def _compare_once(self) -> None:
-        """Refuse questions of another recipe."""
-        if not self._has_been_compared:
-            drift = Recipe.of_questions(self.embedder).vector_drift(self._stored_recipe())
+    def _compare_questions(self) -> None:
+        """Refuse questions of another recipe, also where another process has refilled it since."""
+        info = self._access.info
+        if info != self._compared:
+            stored = Recipe.from_dict(info.recipe, where=self.name)
+            drift = Recipe.of_questions(self.embedder).vector_drift(stored)
             refuse(drift, self.name, "use Collection.open, which takes these")
-            self._has_been_compared = True
+            self._compared = info

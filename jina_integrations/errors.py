@@ -40,6 +40,7 @@
     │   ├── CollectionNotFoundError        the collection does not exist, or is not one of ours
     │   ├── RecipeMismatchError            the collection was filled with other settings
     │   └── RootConflictError              two folders of one name would replace each other's files
+    ├── EmptySourceError                   nothing was read from a source that is to be pruned
     ├── TooManyFailuresError               more documents failed than were allowed
     ├── WorkerError                        a process that embeds has died
     └── ReadError                          a file cannot be turned into documents
@@ -62,6 +63,7 @@ __all__ = [
     "AuthenticationError",
     "CollectionNotFoundError",
     "EmbeddingError",
+    "EmptySourceError",
     "InvalidImageError",
     "InvalidInputError",
     "InvalidSettingError",
@@ -207,10 +209,19 @@ class InvalidSettingError(InvalidInputError):
 
 
 class MissingExtraError(JinaIntegrationsError, ImportError):
-    """An optional dependency is not installed; the message gives the pip command."""
+    """An optional dependency is not installed; the message gives the pip command.
 
-    def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f'{feature} needs an extra: pip install "jina-integrations[{extra}]"')
+    Args:
+        feature: What needs it.
+        extra: The extra that brings it.
+        instead: What else would do.
+    """
+
+    def __init__(self, feature: str, extra: str, *, instead: str | None = None) -> None:
+        other = f", or {instead}" if instead else ""
+        super().__init__(
+            f'{feature} needs an extra: pip install "jina-integrations[{extra}]"{other}'
+        )
         self.extra = extra
 
 
@@ -365,6 +376,10 @@ class RecipeMismatchError(StoreError):
 
 class RootConflictError(StoreError):
     """A document of this id is stored from another folder, and would be replaced."""
+
+
+class EmptySourceError(JinaIntegrationsError):
+    """Nothing was read from a source, and pruning would remove all that is stored of it."""
 
 
 class TooManyFailuresError(JinaIntegrationsError):

@@ -26,7 +26,8 @@ from .errors import RecipeMismatchError, StoreCorruptError
 if TYPE_CHECKING:
     from .chunkers.base import Chunker
     from .embedding.embedder import Embedder
-    from .embedding.engine import Engine
+    from .embedding.operations import Operations
+    from .settings import Precision
     from .types import Document
 
 __all__ = ["FORMAT", "Difference", "Recipe", "hash_values", "vector_values"]
@@ -34,8 +35,14 @@ __all__ = ["FORMAT", "Difference", "Recipe", "hash_values", "vector_values"]
 FORMAT: Final = 2
 """Of the recipe itself. Raised where the same settings come to mean other chunks or vectors."""
 
-_EXACT: Final = ("auto", "float32")
-"""Values of ``dtype`` that give the same vectors on every device."""
+_PRECISIONS: Final[Mapping[Precision, str]] = {
+    "auto": "float32",
+    "float32": "float32",
+    "bfloat16": "half",
+    "float16": "half",
+    "int8": "int8",
+}
+"""Precisions whose vectors can be searched with each other's; engines and devices do not count."""
 
 
 def hash_values(values: Mapping[str, object]) -> str:
@@ -97,23 +104,23 @@ class Recipe:
             InvalidSettingError: a setting does not fit the model.
             ModelError: the model is not found.
         """
-        engine = embedder.engine
+        operations = embedder.operations
         settings = {**embedder.to_dict(), "backend": embedder.backend}
         if embedder.backend == "local":
             settings["api"] = None
         return cls(
             embedder=settings,
-            vector=vector_values(engine),
+            vector=vector_values(operations),
             document={
                 **_document_values(
-                    engine, engine.late_chunking if late_chunking is None else late_chunking
+                    operations, operations.late_chunking if late_chunking is None else late_chunking
                 ),
                 "heading_context": heading_context,
             },
             cut={
                 "chunker": dict(chunker.to_dict()),
                 "algorithm": dict(chunker.algorithm),
-                "tokenizer": engine.backend.tokenizer_identity,
+                "tokenizer": operations.backend.tokenizer_identity,
             },
         )
 
@@ -121,7 +128,9 @@ class Recipe:
     def of_questions(cls, embedder: Embedder) -> Self:
         """The part that questions share with documents, for `vector_drift`; needs no chunker."""
         settings = {**embedder.to_dict(), "backend": embedder.backend}
-        return cls(embedder=settings, vector=vector_values(embedder.engine), document={}, cut={})
+        return cls(
+            embedder=settings, vector=vector_values(embedder.operations), document={}, cut={}
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -223,28 +232,28 @@ class Recipe:
         return Recipe(self.embedder, self.vector, document, self.cut)
 
 
-def vector_values(engine: Engine) -> dict[str, object]:
+def vector_values(operations: Operations) -> dict[str, object]:
     """What the vectors of queries and documents must share, as JSON values."""
-    settings, card = engine.settings, engine.card
+    settings, card = operations.settings, operations.card
     return {
-        "weights": engine.backend.identity,
+        "weights": operations.backend.identity,
         "tasks": {task: [s.prefix, s.adapter] for task, s in sorted(card.tasks.items())},
         "pooling": card.pooling,
-        "dimensions": engine.dimensions,
-        "normalize": engine.normalized,
-        "dtype": "float32" if settings.dtype in _EXACT else "half",
+        "dimensions": operations.dimensions,
+        "normalize": operations.normalized,
+        "precision": _PRECISIONS[settings.precision],
     }
 
 
-def _document_values(engine: Engine, late_chunking: bool) -> dict[str, object]:
-    settings = engine.settings
+def _document_values(operations: Operations, late_chunking: bool) -> dict[str, object]:
+    settings = operations.settings
     long = "truncate" if settings.truncate else settings.long
     values: dict[str, object] = {"late_chunking": late_chunking, "long": long}
     if late_chunking or long == "windows":
-        values["window_tokens"], values["overlap_tokens"] = engine.window_and_overlap
+        values["window_tokens"], values["overlap_tokens"] = operations.window_and_overlap
     if late_chunking:
-        values["context_weight"] = engine.context_weight
-        if engine.backend.kind == "api":
+        values["context_weight"] = operations.context_weight
+        if operations.backend.kind == "api":
             from .settings import ApiSettings
 
             values["request_inputs"] = (settings.api or ApiSettings()).request_inputs

@@ -38,7 +38,7 @@ def access_to(store: str | Store, total_timeout_s: float) -> StoreAccess:
 
 
 def embedder_of(recipe: Recipe, base_url: str | None) -> Embedder:
-    """The recipe's embedder, on whatever device is here.
+    """The recipe's embedder, on whatever engine and device are here.
 
     Raises:
         ModelLoadError: the recipe runs code of the model's repository, or names a server, and the
@@ -61,7 +61,7 @@ def embedder_of(recipe: Recipe, base_url: str | None) -> Embedder:
     if isinstance(settings.get("api"), Mapping):
         api = cast("Mapping[str, object]", settings["api"])
         settings["api"] = {**api, "api_key_env_var": None}
-    settings["device"] = "auto"  # a matter of the machine that filled the collection
+    settings["engine"] = settings["device"] = "auto"  # those of the machine that filled it
     return Embedder.from_dict(settings)
 
 

@@ -5,14 +5,21 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import tempfile
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+_cache = tempfile.TemporaryDirectory()  # removed at the end of the process
+os.environ.setdefault("JINA_INTEGRATIONS_CACHE", _cache.name)
 for key in ("JINA_API_KEY", "JINAAI_API_KEY"):  # with one, "auto" would be the API
     os.environ.pop(key, None)
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from jina_integrations import (
@@ -17,6 +19,7 @@ from jina_integrations import (
     SpanChunker,
     Store,
 )
+from jina_integrations.ingestion import workers
 from jina_integrations.tokenizers.base import Tokenizer
 from jina_integrations.types import Chunk, Record
 
@@ -78,3 +81,35 @@ class Deadly(Chunker):
 
     def to_dict(self) -> dict[str, str | int | float | bool]:
         return {"chunker": "deadly"}
+
+
+class DeadlyWithLocks(Deadly):
+    """The process dies with every lock that it shares with the one that started it."""
+
+    def spans(self, text: str, tokenizer: Tokenizer) -> list[tuple[int, int]]:
+        if "deadly" in text:
+            for shared in vars(workers._worker).values():
+                for name in ("_cond", "_lock", "_wlock"):
+                    if hasattr(shared, name):
+                        getattr(shared, name).acquire()
+        return super().spans(text, tokenizer)
+
+
+class Meeting(Chunker):
+    """Whole documents; leaves a file with its process's number, and waits for that of another."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def spans(self, text: str, tokenizer: Tokenizer) -> list[tuple[int, int]]:
+        worker = workers._worker
+        assert worker is not None
+        path = self._folder / str(worker._number)
+        until = time.monotonic() + (0 if path.exists() else 60)
+        path.touch()
+        while len(list(self._folder.iterdir())) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+        return [(0, len(text))]
+
+    def to_dict(self) -> dict[str, str | int | float | bool]:
+        return {"chunker": "meeting"}

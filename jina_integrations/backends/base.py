@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..embedding.call import Call
+from ..embedding.info import EmbedderInfo
 from ..errors import UnsupportedModalityError
 from ..models import ModelCard
 from ..settings import EmbedderSettings
@@ -29,7 +30,8 @@ __all__ = ["Backend", "finish"]
 _Result = TypeVar("_Result")
 
 _THREADS: Final = 64
-"""Async calls of local models at a time; they take turns at the model, so most of them wait."""
+"""Async calls of local models at a time, and as many for queries alone, which so wait for no other.
+They take turns at the model, so most of them wait."""
 
 
 class Backend(ABC):
@@ -114,8 +116,21 @@ class Backend(ABC):
     async def prepare(self, call: Call) -> None:  # noqa: B027  # most have nothing to find out
         """Find out what `card` tells, and refuse settings that do not fit it."""
 
+    async def info(self) -> EmbedderInfo:
+        """How the model is run, and why; loads no weights."""
+        who = "a service" if self.kind == "api" else type(self).__name__
+        return EmbedderInfo(self.settings.model, self.kind, f"{who} runs the model")
+
     def unload(self) -> None:  # noqa: B027  # most hold nothing
         """Free what the process shares for this model. What is under way is finished."""
+
+    def worker_device(self, number: int) -> str:
+        """The setting ``device`` for a process of an ingestion that has several.
+
+        Args:
+            number: Of the process, from 0.
+        """
+        return self.settings.device
 
     def run(self, work: Coroutine[Any, Any, _Result], call: Call) -> _Result:
         """What the coroutine returns; blocks this thread. One that waits needs another `run`."""
@@ -129,7 +144,7 @@ class Backend(ABC):
         """
         import asyncio
 
-        thread = _executor().submit(self.run, work, call)
+        thread = _executor(call).submit(self.run, work, call)
         done = asyncio.wrap_future(thread)
         try:
             return await asyncio.shield(done)
@@ -158,25 +173,25 @@ def finish(work: Coroutine[Any, Any, _Result]) -> _Result:
     raise RuntimeError(f"{work!r} waited, and nothing here can wait for it")
 
 
-_threads: ThreadPoolExecutor | None = None
-_threads_lock = threading.Lock()
+_executors: dict[str, ThreadPoolExecutor] = {}
+_executors_lock = threading.Lock()
 
 
-def _executor() -> ThreadPoolExecutor:
+def _executor(call: Call) -> ThreadPoolExecutor:
     """Threads of our own: those of asyncio are few, and the application's."""
-    global _threads  # noqa: PLW0603  # one for each process is the point
-    with _threads_lock:
-        if _threads is None:
-            _threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="jina-local")
-        return _threads
+    name = "jina-queries" if call.query else "jina-calls"
+    with _executors_lock:
+        if name not in _executors:
+            _executors[name] = ThreadPoolExecutor(_THREADS, thread_name_prefix=name)
+        return _executors[name]
 
 
-def _forget_threads() -> None:
+def _forget_executors() -> None:
     # A forked child has none of its parent's threads, and perhaps a lock that never opens.
-    global _threads, _threads_lock  # noqa: PLW0603
-    _threads = None
-    _threads_lock = threading.Lock()
+    global _executors_lock  # noqa: PLW0603
+    _executors.clear()
+    _executors_lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_threads)
+    os.register_at_fork(after_in_child=_forget_executors)

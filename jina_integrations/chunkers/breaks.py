@@ -108,7 +108,11 @@ def _inside(cuts: Positions, start: int, end: int) -> Positions:
 
 
 def _icu(breaker: str, piece: str) -> Positions:
-    """Where the breaker of that name ends a segment of the piece."""
+    """Where the breaker of that name ends a segment of the piece.
+
+    Each piece has a breaker of its own, because icu4py gives a breaker one text for life. To make
+    one takes 3 microseconds; with abbreviations 0.14 ms, since ICU reads their list each time.
+    """
     kind: type[BaseBreaker] = getattr(_icu4py(), breaker)
     segments = kind(piece, _LOCALE).segments()
     units = np.fromiter((end for _, end in segments), dtype=np.int64)

@@ -182,7 +182,7 @@ def _cut(job: Job, document: Document) -> _Cut:
         spans = [(chunk.start, chunk.end) for chunk in chunks]
         whole, _ = with_contexts(document.text, spans, contexts)
         late = _windowed(
-            tokenizer.count(whole) + tokenizer.overhead, *embedder.engine.window_and_overlap
+            tokenizer.count(whole) + tokenizer.overhead, *embedder.operations.window_and_overlap
         )
     return _Cut(document, chunks, tokens, _Cost(1, len(chunks), sum(tokens), late))
 

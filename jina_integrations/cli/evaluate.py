@@ -13,7 +13,7 @@ from ..errors import InvalidSettingError
 from ..evaluation import Grid, evaluate, read_questions, recommend, render_html
 from ..evaluation.grid import Quantization, Retrieval, Window
 from ..evaluation.reading import Form
-from ..settings import DType
+from ..settings import Precision
 from .addresses import JsonOption
 from .options import embedder_options, make_embedder
 from .outcome import SOME_FAILED, note, reported, say, say_json
@@ -34,7 +34,7 @@ _PSEUDO_QUESTIONS = 300
         "window_tokens",
         "overlap_tokens",
         "dimensions",
-        "dtype",
+        "precision",
     )
 )
 def evaluate_command(
@@ -65,8 +65,8 @@ def evaluate_command(
     dimensions: Annotated[
         str, typer.Option(metavar="LIST", help="Lengths of vectors, or full.")
     ] = "full",
-    dtypes: Annotated[
-        str, typer.Option(metavar="LIST", help="auto, float32, bfloat16 or float16.")
+    precisions: Annotated[
+        str, typer.Option(metavar="LIST", help="auto, float32, bfloat16, float16 or int8.")
     ] = "auto",
     heading_contexts: Annotated[
         str, typer.Option(metavar="LIST", help="on embeds title and headings with each chunk.")
@@ -126,7 +126,7 @@ def evaluate_command(
             neighbour_weights=neighbour_weights,
             windows=windows,
             dimensions=dimensions,
-            dtypes=dtypes,
+            precisions=precisions,
             heading_contexts=heading_contexts,
             quantizations=quantizations,
             retrievals=retrievals,
@@ -168,7 +168,7 @@ def parse_grid(
     neighbour_weights: str,
     windows: str,
     dimensions: str,
-    dtypes: str,
+    precisions: str,
     heading_contexts: str,
     quantizations: str,
     retrievals: str,
@@ -188,7 +188,9 @@ def parse_grid(
             for word in _words(dimensions)
         ],
         # The embedder's own is auto. Grid checks that the words are among its choices.
-        dtypes=[None if word == "auto" else cast("DType", word) for word in _words(dtypes)],
+        precisions=[
+            None if word == "auto" else cast("Precision", word) for word in _words(precisions)
+        ],
         heading_contexts=[_switch("--heading-contexts", word) for word in _words(heading_contexts)],
         quantizations=cast("list[Quantization]", _words(quantizations)),
         retrievals=cast("list[Retrieval]", _words(retrievals)),

@@ -13,13 +13,15 @@ from .outcome import reported, say
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from ..settings import EmbedderSettings
+
 __all__ = ["serve_command"]
 
 _MEBIBYTE = 2**20
 
 
 @embedder_options(
-    only=("model", "revision", "dtype", "device", "context_weight", "batch_tokens"),
+    only=("model", "revision", "engine", "device", "precision", "context_weight", "batch_tokens")
 )
 def serve_command(
     settings: Mapping[str, object],
@@ -90,7 +92,17 @@ def serve_command(
             rate_limit=None if rate_limit is None else RateLimit.parse(rate_limit),
             image_hosts=frozenset(allow_image_urls or ()),
         )
-        serve(server, lambda url: say(f"{settings['model']} is served at {url}"))
+        serve(server, lambda url: say(f"{_served(server.embedder)} is served at {url}"))
+
+
+def _served(settings: EmbedderSettings) -> str:
+    """The model, and what runs it: ``minilm (onnx, cpu, float32)``."""
+    from ..embedding.embedder import Embedder
+
+    info = Embedder.from_dict(settings.to_dict()).info()
+    if info.engine is None:  # echo
+        return settings.model
+    return f"{settings.model} ({info.engine}, {info.device}, {info.precision})"
 
 
 def _secret(key: str | None) -> SecretStr | None:

@@ -26,6 +26,9 @@ __all__ = [
     "verify_command",
 ]
 
+_LONG_TEXTS: Final = {"error": "fail", "truncate": "are cut", "windows": "in windows"}
+"""What becomes of texts over the model's limit."""
+
 _IDS_AT_A_TIME: Final = 100
 """Ids in one question to the store; every store takes as many."""
 
@@ -56,11 +59,15 @@ def _fields(summary: CollectionSummary) -> Iterator[tuple[str, object]]:
         ("chunks", summary.chunks),
         ("model", recipe.embedder["model"]),
         ("backend", recipe.embedder["backend"]),
+        ("precision", recipe.vector["precision"]),
         ("dimensions", recipe.vector["dimensions"]),
         ("chunker", ":".join(map(str, chunker.values()))),
+        ("long texts", _LONG_TEXTS[str(recipe.document["long"])]),
     )
     for name, value in recipe.document.items():
-        yield name.replace("_", " "), value
+        if name != "long":
+            shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+            yield name.replace("_", " "), shown
     yield "fingerprint", recipe.fingerprint
 
 

@@ -1,1 +1,1 @@
-"""From texts to vectors: the embedder that users hold, and its engine."""
+"""From texts to vectors: the embedder that users hold, and what it does."""

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..types import CharSpan, FloatArray, Task
-from .call import Call, Collected, OnError, OnProgress, UsageMeter
-from .engine import Engine
+from .call import Call, Collected, OnError, OnProgress, UsageMeter, is_query
+from .info import EmbedderInfo
+from .operations import Operations
 
 if TYPE_CHECKING:
     from ..images import ImageSource
@@ -29,7 +30,7 @@ class AsyncTwins:
     A twin that is cancelled ends its work after the forward pass that runs.
     """
 
-    _engine: Engine
+    _operations: Operations
     _meter: UsageMeter
 
     async def aembed_documents(self, texts: Sequence[str]) -> FloatArray:
@@ -68,21 +69,23 @@ class AsyncTwins:
         on_progress: OnProgress = None,
     ) -> FloatArray | Collected[FloatArray]:
         """`embed`, without blocking the event loop."""
-        call = Call(on_error, on_progress)
-        rows = await self._arun(self._engine.embed(texts, task, call), call)
+        call = Call(on_error, on_progress, query=is_query(task))
+        rows = await self._arun(self._operations.embed(texts, task, call), call)
         return call.result(rows, len(texts))
 
     async def aembed_binary(
         self, texts: Sequence[str], *, task: Task, embedding_type: BinaryType = "ubinary"
     ) -> NDArray[np.uint8] | NDArray[np.int8]:
         """`embed_binary`, without blocking the event loop."""
-        call = Call()
-        return await self._arun(self._engine.embed_bits(texts, task, embedding_type, call), call)
+        call = Call(query=is_query(task))
+        return await self._arun(
+            self._operations.embed_bits(texts, task, embedding_type, call), call
+        )
 
     async def aembed_images(self, images: Sequence[ImageSource]) -> FloatArray:
         """`embed_images`, without blocking the event loop."""
         call = Call()
-        return await self._arun(self._engine.embed_images(images, call), call)
+        return await self._arun(self._operations.embed_images(images, call), call)
 
     @overload
     async def aembed_chunks(
@@ -117,9 +120,14 @@ class AsyncTwins:
     ) -> FloatArray | list[FloatArray] | Collected[list[FloatArray]]:
         """`embed_chunks`, without blocking the event loop."""
         call = Call(on_error, on_progress)
-        vectors = await self._arun(self._engine.embed_chunks(text, spans, call), call)
+        vectors = await self._arun(self._operations.embed_chunks(text, spans, call), call)
         return vectors[0] if isinstance(text, str) else call.result(vectors, len(text))
+
+    async def ainfo(self) -> EmbedderInfo:
+        """`info`, without blocking the event loop."""
+        call = Call()
+        return await self._arun(self._operations.info(call), call)
 
     async def _arun(self, work: Coroutine[Any, Any, _Result], call: Call) -> _Result:
         with self._meter.measure(call):
-            return await self._engine.arun(work, call)
+            return await self._operations.arun(work, call)

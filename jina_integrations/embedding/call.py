@@ -18,7 +18,7 @@ from ..errors import (
     JinaIntegrationsError,
 )
 
-__all__ = ["Call", "Collected", "OnError", "OnProgress", "Usage", "UsageMeter"]
+__all__ = ["Call", "Collected", "OnError", "OnProgress", "Usage", "UsageMeter", "is_query"]
 
 OnError: TypeAlias = Literal["raise", "collect"]
 """What a bad input does: raise its error, or be left out of the result with its error beside it."""
@@ -35,7 +35,8 @@ class Usage:
     """Cost of one call, or of all calls so far.
 
     Attributes:
-        tokens: Tokens encoded: special tokens, prefixes and the overlap of windows included.
+        tokens: Tokens encoded: special tokens, prefixes and the overlap of windows included. A text
+            that one call has twice is encoded, and counts, once where the model runs here.
         requests: Calls to the backend.
         seconds: Wall time spent in them.
         retries: Requests that were sent again.
@@ -70,6 +71,11 @@ class Collected(Generic[_Vectors]):
     failures: dict[int, JinaIntegrationsError]
 
 
+def is_query(task: object) -> bool:
+    """Whether somebody waits for the answer. The task was not checked yet: it may be anything."""
+    return isinstance(task, str) and task == "query"
+
+
 class Call:
     """What a backend reports to while it works on one list of inputs.
 
@@ -80,12 +86,19 @@ class Call:
         usage: The cost so far; also of a call that fails in the end.
         failures: Index of each input that failed, and its error.
         collects: Whether an input that fails leaves the others alone.
+        query: Whether it embeds queries, for whose answer somebody waits: it goes before the rest.
 
     Raises:
         InvalidSettingError: an argument is none of the allowed values.
     """
 
-    def __init__(self, on_error: OnError = "raise", on_progress: OnProgress = None) -> None:
+    def __init__(
+        self,
+        on_error: OnError = "raise",
+        on_progress: OnProgress = None,
+        *,
+        query: bool = False,
+    ) -> None:
         if not isinstance(on_error, str) or on_error not in ("raise", "collect"):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidSettingError(
                 f"on_error must be 'raise' or 'collect', not {on_error!r:.80}"
@@ -97,6 +110,7 @@ class Call:
         self.usage = Usage()
         self.failures: dict[int, JinaIntegrationsError] = {}
         self.collects = on_error == "collect"
+        self.query = query
         self._on_progress = on_progress
         self._cancelled = False
 
@@ -176,7 +190,7 @@ class _Part(Call):
         positions: Sequence[int],
         rename: Callable[[int, JinaIntegrationsError], JinaIntegrationsError] | None,
     ) -> None:
-        super().__init__("collect" if whole.collects else "raise")
+        super().__init__("collect" if whole.collects else "raise", query=whole.query)
         self._whole = whole
         self._positions = positions
         self._rename = rename

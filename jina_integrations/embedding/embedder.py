@@ -14,8 +14,9 @@ from ..settings import EmbedderOptions, EmbedderSettings
 from ..tokenizers.base import Tokenizer
 from ..types import CharSpan, FloatArray, Task
 from .async_twins import AsyncTwins, BinaryType
-from .call import Call, Collected, OnError, OnProgress, Usage, UsageMeter
-from .engine import Engine
+from .call import Call, Collected, OnError, OnProgress, Usage, UsageMeter, is_query
+from .info import EmbedderInfo
+from .operations import Operations
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -48,11 +49,14 @@ class Embedder(AsyncTwins):
         revision: Commit, tag or branch of the hub repository. Only local.
         trust_remote_code: Run model code from the repository; needs ``revision``. Only
             local.
+        engine: What runs the model here: ``"onnx"`` (ONNX Runtime, on the CPU) or ``"torch"``;
+            ``"auto"`` is torch where there is a GPU or the model needs it, else ONNX Runtime where
+            it is installed. Both give the same vectors; `info` says which and why. Only local.
         device: ``"auto"`` (CUDA, else MPS, else CPU) or a torch device such as ``"cuda:1"``. Only
             local.
-        dtype: ``"auto"`` is float32 on every device, so that a collection written on one machine
-            is searched from any other; ``"bfloat16"`` is faster and differs by about 4e-5 cosine.
-            Only local.
+        precision: ``"auto"`` is float32 on every device, so that a collection written on one
+            machine is searched from any other; ``"bfloat16"`` and ``"float16"`` need torch,
+            ``"int8"`` ONNX Runtime, and have a fingerprint of their own. Only local.
         dimensions: Matryoshka length: vectors are cut, then normalised again.
         normalize: Scale vectors to L2 norm 1; None takes the model's own configuration.
         truncate: Cut texts over the model's limit instead of raising.
@@ -60,7 +64,8 @@ class Embedder(AsyncTwins):
             Only local.
         late_chunking: Whether `ingest` encodes whole documents; None takes the card's default.
         window_tokens: Tokens of one window, special tokens included; None is the whole context.
-        overlap_tokens: Tokens that neighbouring windows share; None takes the card's default.
+        overlap_tokens: Tokens that neighbouring windows share; None takes the card's default, and
+            of a mix (`context_weight` under 1) an eighth of the window at most.
         context_weight: ``w`` in ``w * late + (1 - w) * isolated``, both normalised first, 0 to 1.
             1.0 is late chunking as published (arXiv 2409.04701).
         batch_tokens: Tokens of one forward pass; 1,024 to 2,048 is fastest on a CPU. Only local.
@@ -87,7 +92,7 @@ class Embedder(AsyncTwins):
         api_key: str | SecretStr | None,
         on_usage: Callable[[Usage], None] | None,
     ) -> None:
-        self._engine = Engine(settings, check_key(api_key, settings))
+        self._operations = Operations(settings, check_key(api_key, settings))
         self._meter = UsageMeter(on_usage)
 
     def embed_documents(self, texts: Sequence[str]) -> FloatArray:
@@ -151,8 +156,8 @@ class Embedder(AsyncTwins):
             UnsupportedTaskError: the model has no such task.
             JinaIntegrationsError: see `embed_documents`.
         """
-        call = Call(on_error, on_progress)
-        rows = self._run(self._engine.embed(texts, task, call), call)
+        call = Call(on_error, on_progress, query=is_query(task))
+        rows = self._run(self._operations.embed(texts, task, call), call)
         return call.result(rows, len(texts))
 
     def embed_binary(
@@ -170,8 +175,8 @@ class Embedder(AsyncTwins):
             InvalidSettingError: dimensions are no multiple of 8.
             JinaIntegrationsError: see `embed_documents`.
         """
-        call = Call()
-        return self._run(self._engine.embed_bits(texts, task, embedding_type, call), call)
+        call = Call(query=is_query(task))
+        return self._run(self._operations.embed_bits(texts, task, embedding_type, call), call)
 
     def embed_images(self, images: Sequence[ImageSource]) -> FloatArray:
         """Vectors of pictures, in the space of the model's texts: float32, one row each.
@@ -186,7 +191,7 @@ class Embedder(AsyncTwins):
             ApiError: see `embed_documents`.
         """
         call = Call()
-        return self._run(self._engine.embed_images(images, call), call)
+        return self._run(self._operations.embed_images(images, call), call)
 
     @overload
     def embed_chunks(
@@ -247,26 +252,26 @@ class Embedder(AsyncTwins):
             JinaIntegrationsError: see `embed_documents`.
         """
         call = Call(on_error, on_progress)
-        vectors = self._run(self._engine.embed_chunks(text, spans, call), call)
+        vectors = self._run(self._operations.embed_chunks(text, spans, call), call)
         return vectors[0] if isinstance(text, str) else call.result(vectors, len(text))
 
     @property
     def settings(self) -> EmbedderSettings:
         """What the embedder was asked for."""
-        return self._engine.settings
+        return self._operations.settings
 
     @property
     def backend(self) -> Literal["api", "local"]:
         """How the model is run; ``"auto"`` is decided at first use."""
-        return self._engine.backend.kind
+        return self._operations.backend.kind
 
     @property
-    def engine(self) -> Engine:
+    def operations(self) -> Operations:
         """What does the work, with the model's card read and checked against the settings."""
-        if not self._engine.ready:
+        if not self._operations.ready:
             call = Call()
-            self._run(self._engine.prepare(call), call)
-        return self._engine
+            self._run(self._operations.prepare(call), call)
+        return self._operations
 
     @property
     def card(self) -> ModelCard:
@@ -274,51 +279,64 @@ class Embedder(AsyncTwins):
 
         Its tasks and its late chunking are those that the backend has.
         """
-        return self.engine.card
+        return self.operations.card
 
     @property
     def dimensions(self) -> int:
         """Length of every vector."""
-        return self.settings.dimensions or self.engine.dimensions
+        return self.settings.dimensions or self.operations.dimensions
 
     @property
     def normalized(self) -> bool:
         """Whether vectors have L2 norm 1."""
-        return self.engine.normalized
+        return self.operations.normalized
 
     @property
     def late_chunking(self) -> bool:
         """Whether an ingestion encodes whole documents and pools their chunks."""
-        return self.engine.late_chunking
+        return self.operations.late_chunking
 
     @property
     def context_weight(self) -> float:
         """Share of the late-chunking vector in `embed_chunks`, 0 to 1."""
-        return self.engine.context_weight
+        return self.operations.context_weight
 
     @property
     def tokenizer(self) -> Tokenizer:
         """By which chunkers count: the model's own, or an estimate (see `ApiSettings`)."""
-        return self._engine.backend.tokenizer
+        return self._operations.backend.tokenizer
 
     @property
     def fingerprint(self) -> str:
         """Hash of what queries must share; equal embedders can search the same collection."""
         from ..recipe import FORMAT, hash_values, vector_values
 
-        return hash_values({"format": FORMAT, **vector_values(self.engine)})
+        return hash_values({"format": FORMAT, **vector_values(self.operations)})
 
     @property
     def usage(self) -> Usage:
         """What this embedder has cost so far."""
         return self._meter.total
 
+    def info(self) -> EmbedderInfo:
+        """How the model is run: engine, device, precision, threads, and why.
+
+        Loads no weights, but looks at the model's files, and so downloads those of a hub id.
+
+        Raises:
+            InvalidSettingError: no engine runs this model with these settings.
+            MissingExtraError: what has to run the model is not installed.
+            ModelError: the model is not found, or its files cannot be used.
+        """
+        call = Call()
+        return self._run(self._operations.info(call), call)
+
     def unload(self) -> None:
         """Free the model's weights; every embedder that shares them loads them again when needed.
 
         What is under way is finished. Through the API there is nothing to free.
         """
-        self._engine.backend.unload()
+        self._operations.backend.unload()
 
     def replace(self, **changes: Unpack[EmbedderOptions]) -> Self:
         """An embedder with some settings changed, and the same key and `on_usage`; usage from 0.
@@ -326,7 +344,8 @@ class Embedder(AsyncTwins):
         Raises:
             InvalidSettingError: a bad setting, or one that contradicts another.
         """
-        return self._of(self.settings.replace(**changes), self._engine.key, self._meter.on_usage)
+        settings = self.settings.replace(**changes)
+        return self._of(settings, self._operations.key, self._meter.on_usage)
 
     def to_dict(self) -> dict[str, object]:
         """The settings as JSON values, without a key; `from_dict` takes them back."""
@@ -377,4 +396,4 @@ class Embedder(AsyncTwins):
 
     def _run(self, work: Coroutine[Any, Any, _Result], call: Call) -> _Result:
         with self._meter.measure(call):
-            return self._engine.run(work, call)
+            return self._operations.run(work, call)

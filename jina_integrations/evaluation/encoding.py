@@ -9,6 +9,7 @@ from itertools import chain
 
 import numpy as np
 
+from ..backends.windows import window_and_overlap
 from ..embedding.embedder import Embedder
 from ..errors import (
     InvalidInputError,
@@ -21,7 +22,7 @@ from ..ingestion.report import DocumentFailure
 from ..ingestion.request import make_request
 from ..ingestion.stages import ChunkedDocument, Job, chunk_document, embed
 from ..inputs import check_text
-from ..settings import DType
+from ..settings import Precision
 from ..types import Chunk, FloatArray, Record
 from .grid import Configuration, Grid, Window
 from .questions import QuestionSet
@@ -54,15 +55,15 @@ class Encoding:
 
     Attributes:
         chunker: Its name.
-        dtype: See `Configuration`.
+        precision: See `Configuration`.
         context_weight: 0 embeds each chunk alone, 1 is late chunking; what is in between mixes
             both.
-        window: Of late chunking, see `Configuration`.
+        window: Of late chunking, its tokens and its overlap; both None where there is none.
         heading_context: See `Configuration`.
     """
 
     chunker: str
-    dtype: DType | None
+    precision: Precision | None
     context_weight: float
     window: Window
     heading_context: bool
@@ -75,7 +76,7 @@ class Encoded:
     Attributes:
         question_set: Without the documents that failed.
         chunks: For each chunker its chunks, all documents in order.
-        questions: For each dtype the vectors of the questions, in order.
+        questions: For each precision the vectors of the questions, in order.
         encodings: For each configuration what its vectors are made of: nothing for BM25, one
             encoding, or isolated chunks and late chunking, to be mixed.
         vectors: For each encoding one vector for each of its chunker's chunks.
@@ -86,7 +87,7 @@ class Encoded:
 
     question_set: QuestionSet
     chunks: Mapping[str, tuple[Chunk, ...]]
-    questions: Mapping[DType | None, FloatArray]
+    questions: Mapping[Precision | None, FloatArray]
     encodings: Mapping[Configuration, tuple[Encoding, ...]]
     vectors: Mapping[Encoding, FloatArray]
     tokens: Mapping[Encoding, int]
@@ -155,9 +156,11 @@ class _Run:
     def encoded(self) -> Encoded:
         configurations = self._grid.configurations
         dense = [item for item in configurations if item.retrieval != "bm25"]
-        dtypes: dict[DType | None, None] = {configuration.dtype: None for configuration in dense}
-        questions: dict[DType | None, FloatArray] = {
-            dtype: self._questions(dtype) for dtype in dtypes
+        precisions: dict[Precision | None, None] = {
+            configuration.precision: None for configuration in dense
+        }
+        questions: dict[Precision | None, FloatArray] = {
+            precision: self._questions(precision) for precision in precisions
         }
         names = dict.fromkeys(configuration.chunker for configuration in configurations)
         chunked = {name: self._chunk(name) for name in names}
@@ -180,7 +183,7 @@ class _Run:
                 name: tuple(chunk for key in alive for chunk in documents[key].chunks)
                 for name, documents in chunked.items()
             },
-            questions={dtype: rows[kept] for dtype, rows in questions.items()},
+            questions={precision: rows[kept] for precision, rows in questions.items()},
             encodings=encodings,
             vectors={
                 encoding: np.concatenate([rows[key] for key in alive])
@@ -191,11 +194,11 @@ class _Run:
             tokens_encoded=self._tokens,
         )
 
-    def _questions(self, dtype: DType | None) -> FloatArray:
+    def _questions(self, precision: Precision | None) -> FloatArray:
         """One row for each question of the whole set."""
         texts = [question.text for question in self._set.questions]
         self._report("questions", 0, len(texts))
-        embedder = self._variant(dtype)
+        embedder = self._variant(precision)
         try:
             rows = embedder.embed_queries(texts)
         except InvalidInputError as exc:
@@ -243,9 +246,9 @@ class _Run:
             weight = configuration.context_weight
             whole = Encoding(
                 chunker=configuration.chunker,
-                dtype=configuration.dtype,
+                precision=configuration.precision,
                 context_weight=weight,
-                window=configuration.window if weight else (None, None),
+                window=self._window(configuration) if weight else (None, None),
                 heading_context=configuration.heading_context,
             )
             if configuration.retrieval == "bm25":
@@ -258,6 +261,13 @@ class _Run:
                 isolated = replace(whole, context_weight=0.0, window=(None, None))
                 encodings[configuration] = (isolated, replace(whole, context_weight=1.0))
         return encodings
+
+    def _window(self, configuration: Configuration) -> Window:
+        """In numbers: by default a mix has other windows than late chunking alone."""
+        variant = self._variant(
+            configuration.precision, configuration.window, configuration.context_weight
+        )
+        return window_and_overlap(self._embedder.card, variant.settings)
 
     def _shortens(self, chunked: Mapping[str, ChunkedDocument]) -> bool:
         """Whether headings have to be shortened to be embedded in front of each chunk alone."""
@@ -294,7 +304,7 @@ class _Run:
                 or encoding.heading_context
                 or self._embedder.backend == "api"
             )
-            key = encoding if apart else (encoding.window, encoding.dtype)
+            key = encoding if apart else (encoding.window, encoding.precision)
             groups.setdefault(key, []).append(encoding)
         return list(groups.values())
 
@@ -303,7 +313,7 @@ class _Run:
     ) -> dict[Encoding, dict[str, FloatArray]]:
         """Vectors of all chunks of the group's chunkers, by document id."""
         first = group[0]
-        embedder = self._variant(first.dtype, first.window, first.context_weight)
+        embedder = self._variant(first.precision, first.window, first.context_weight)
         job = Job(embedder, self._grid.chunker(first.chunker), first.heading_context)
         names = [encoding.chunker for encoding in group]
         alive = [document for document in self._set.documents if document.id not in self._failures]
@@ -340,13 +350,16 @@ class _Run:
         return rows_of
 
     def _variant(
-        self, dtype: DType | None, window: Window = (None, None), context_weight: float = 0.0
+        self,
+        precision: Precision | None,
+        window: Window = (None, None),
+        context_weight: float = 0.0,
     ) -> Embedder:
         """The embedder as one pass needs it: whole vectors, and as much of late chunking."""
         settings = self._embedder.settings
         window_tokens, overlap_tokens = window
         return self._embedder.replace(
-            dtype=settings.dtype if dtype is None else dtype,
+            precision=settings.precision if precision is None else precision,
             window_tokens=settings.window_tokens if window_tokens is None else window_tokens,
             overlap_tokens=settings.overlap_tokens if overlap_tokens is None else overlap_tokens,
             late_chunking=context_weight > 0.0,

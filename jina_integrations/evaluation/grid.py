@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from ..arguments import check_type
 from ..chunkers import Chunker, SentenceChunker
 from ..errors import InvalidSettingError
-from ..settings import DType, EmbedderSettings, Settings
+from ..settings import EmbedderSettings, Precision, Settings
 
 __all__ = [
     "Configuration",
@@ -67,7 +67,7 @@ class Configuration(Settings):
         window_tokens: Of late chunking; None is the embedder's own.
         overlap_tokens: Of late chunking; None is the embedder's own.
         dimensions: Length of the vectors; None is the embedder's own.
-        dtype: Precision of the model; None is the embedder's own.
+        precision: Precision of the model; None is the embedder's own.
         heading_context: Whether title and headings are embedded in front of each chunk, as
             ``Collection(…, heading_context=True)`` does.
         quantization: Of the stored vectors.
@@ -83,7 +83,7 @@ class Configuration(Settings):
     window_tokens: int | None = None
     overlap_tokens: int | None = None
     dimensions: int | None = None
-    dtype: DType | None = None
+    precision: Precision | None = None
     heading_context: bool = False
     quantization: Quantization = "none"
     retrieval: Retrieval = "dense"
@@ -125,7 +125,7 @@ class Configuration(Settings):
         named = (
             (f"window {window}/{overlap}", self.window != (None, None)),
             (f"{self.dimensions}d", self.dimensions is not None),
-            (str(self.dtype), self.dtype is not None),
+            (str(self.precision), self.precision is not None),
             ("headings", self.heading_context),
             (self.quantization, self.quantization != "none"),
             (self.retrieval, self.retrieval == "hybrid"),
@@ -155,8 +155,8 @@ class Grid:
         neighbour_weights: Of the control, above 0 and up to 1; empty for none.
         windows: Of late chunking. Each is one more encoding of the documents.
         dimensions: Matryoshka lengths; None is the embedder's own.
-        dtypes: Precisions of the model; None is the embedder's own. Each is one more encoding of
-            everything.
+        precisions: Precisions of the model; None is the embedder's own. Each is one more encoding
+            of everything.
         heading_contexts: Whether title and headings are embedded in front of each chunk. With
             both values, everything is encoded twice.
         quantizations: Of the stored vectors.
@@ -171,7 +171,7 @@ class Grid:
     neighbour_weights: Sequence[float] = (NEIGHBOUR_WEIGHT,)
     windows: Sequence[Window] = ((None, None),)
     dimensions: Sequence[int | None] = (None,)
-    dtypes: Sequence[DType | None] = (None,)
+    precisions: Sequence[Precision | None] = (None,)
     heading_contexts: Sequence[bool] = (False,)
     quantizations: Sequence[Quantization] = ("none",)
     retrievals: Sequence[Retrieval] = ("dense",)
@@ -214,13 +214,13 @@ class Grid:
             for weight, window in product(self.context_weights, self.windows)
         ]
         vectors += [base.replace(neighbour_weight=weight) for weight in self.neighbour_weights]
-        for configuration, heading_context, dimensions, dtype, quantization in product(
-            vectors, self.heading_contexts, self.dimensions, self.dtypes, self.quantizations
+        for configuration, heading_context, dimensions, precision, quantization in product(
+            vectors, self.heading_contexts, self.dimensions, self.precisions, self.quantizations
         ):
             yield configuration.replace(
                 heading_context=heading_context,
                 dimensions=dimensions,
-                dtype=dtype,
+                precision=precision,
                 quantization=quantization,
             )
 

@@ -71,7 +71,7 @@ class Rankings:
 
     def _by_vectors(self, configuration: Configuration) -> NDArray[np.int32]:
         questions = unit(
-            self._encoded.questions[configuration.dtype][:, : configuration.dimensions]
+            self._encoded.questions[configuration.precision][:, : configuration.dimensions]
         )
         vectors = chunk_vectors(self._encoded, configuration)
         units = self.units(configuration.chunker)

@@ -12,7 +12,10 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Final
 
 from ..errors import InvalidInputError, JinaIntegrationsError, TooManyFailuresError
@@ -38,12 +41,15 @@ _POLL_S: Final = 0.1
 _WAITING: Final = 2
 """Batches that wait, read or embedded, beside those that the workers have."""
 
+_LOOKED_UP: Final = 8
+"""Batches that are looked up at once, at most: 2,048 documents, or two million characters."""
+
 
 @dataclass(slots=True)
 class _Batch:
     """A batch on its way."""
 
-    planned: Plan
+    plans: list[Plan]
     embedded: Future[Embedded]
     stored: Future[tuple[Written, int]] | None = None
 
@@ -85,6 +91,7 @@ class Run:
         self._processes = workers
         self._max_failures = max_failures
         self._on_progress = on_progress
+        self._batch_tokens = job.embedder.settings.batch_tokens
         self._prepared = False
         self._started = time.perf_counter()
         self._coverage = Coverage()
@@ -107,17 +114,17 @@ class Run:
         batches = document_batches(
             self._accept(documents),
             characters=lambda document: len(document.text),
-            batch_tokens=self._job.embedder.settings.batch_tokens,
+            batch_tokens=self._batch_tokens,
         )
         try:
-            if self._dry_run:
-                for batch in batches:
-                    planned = self._plan(batch)
-                    self._embedded += len(planned.pending)
-                    self._tell("reading")
-            else:
-                self._embed_and_write(batches)
-            self._finish()
+            with nullcontext() if self._dry_run else self._access.writing():
+                if self._dry_run:
+                    for item in self._plans(batches, in_between=lambda: self._tell("reading")):
+                        self._embedded += not item.is_stored
+                else:
+                    self._embed_and_write(batches)
+                self._finish()
+            self._tell("finishing")
         except JinaIntegrationsError as exc:
             exc.report = self._report()
             raise
@@ -126,14 +133,19 @@ class Run:
     def _embed_and_write(self, batches: Iterator[list[Document]]) -> None:
         workers = start_workers(self._job, self._processes)
         writer = ThreadPoolExecutor(1, "jina-write")
+        hand_on = partial(self._advance, workers, writer, leave=workers.count + _WAITING)
         try:
-            for batch in batches:
-                planned = self._plan(batch)
-                if planned.pending or planned.stale:
-                    self._prepare_once()
-                    embedded = workers.submit(planned.pending)
-                    self._batches.append(_Batch(planned, embedded))
-                self._advance(workers, writer, leave=workers.count + _WAITING)
+            for plans in document_batches(
+                self._plans(batches, in_between=hand_on),
+                characters=lambda item: 0 if item.is_stored else len(item.document.text),
+                batch_tokens=self._batch_tokens,
+            ):
+                if not self._prepared:
+                    self._prepare()
+                    self._prepared = self._exists = True
+                pending = [(item.document, item.version) for item in plans if not item.is_stored]
+                self._batches.append(_Batch(plans, workers.submit(pending)))
+                hand_on()
             self._advance(workers, writer, leave=0)
         except BaseException:
             self._access.stop()
@@ -143,18 +155,34 @@ class Run:
             writer.shutdown(wait=True, cancel_futures=True)
             self._access.resume()
 
-    def _prepare_once(self) -> None:
-        if not self._prepared:
-            self._prepare()
-            self._prepared = self._exists = True
+    def _plans(
+        self, batches: Iterator[list[Document]], *, in_between: Callable[[], None]
+    ) -> Iterator[Plan]:
+        """The plans of the documents that something is to be done with, in order.
 
-    def _plan(self, batch: list[Document]) -> Plan:
-        stored = {}
-        if self._exists:
-            stored = ledger.look_up(self._access, (document.id for document in batch))
-        planned = plan(batch, stored, self._job.recipe)
-        self._unchanged += len(planned.unchanged)
-        return planned
+        A store may read through all it has for each request, as Chroma does. So where little is to
+        be done, more and more batches are looked up at once.
+
+        Args:
+            batches: As read.
+            in_between: Called after each batch that was read.
+        """
+        at_once = 1
+        while True:
+            documents: list[Document] = []
+            for batch in islice(batches, at_once):
+                documents += batch
+                in_between()
+            if not documents:
+                return
+            stored = {}
+            if self._exists:
+                stored = ledger.look_up(self._access, (document.id for document in documents))
+            plans = plan(documents, stored, self._job.recipe)
+            self._unchanged += sum(item.is_stored for item in plans)
+            undone = [item for item in plans if not item.is_done]
+            at_once = min(2 * at_once, _LOOKED_UP) if 2 * len(undone) < len(plans) else 1
+            yield from undone
 
     def _advance(self, workers: Workers, writer: ThreadPoolExecutor, *, leave: int) -> None:
         """Hand on what is done, in order, until no more than `leave` batches are on their way."""
@@ -164,7 +192,7 @@ class Run:
                     if not batch.embedded.done():
                         break
                     embedded = self._result(batch.embedded)
-                    batch.stored = writer.submit(_store, self._access, batch.planned, embedded)
+                    batch.stored = writer.submit(_store, self._access, batch.plans, embedded)
             while self._batches and (stored := self._batches[0].stored) and stored.done():
                 self._settle(self._batches.popleft(), *stored.result())
             self._tokens_shown += workers.tokens()
@@ -246,6 +274,7 @@ class Run:
 
     def _skip(self, file: SkippedFile) -> None:
         self._skipped.append(file)
+        self._coverage.add_skipped(file)
         if file.empty:
             self._emptied.append(file)
 
@@ -258,23 +287,20 @@ class Run:
             ) from failure.error
 
     def _finish(self) -> None:
-        """Remove what is empty now and what has left; let the store build its indexes."""
+        """Remove what is empty now and what has left."""
         if not self._exists:
             return
         access = self._access
-        doomed = access.patiently(lambda: self._stored_of_emptied(access))
+        self._remove(access.patiently(lambda: self._stored_of_emptied(access)))
         if self._prune:
             self._tell("pruning")
-            doomed += access.patiently(lambda: self._coverage.departed(access))
-        self._removed = sorted(set(doomed))
-        if self._dry_run:
-            return
-        if self._removed:
-            self._dropped += ledger.remove(access, self._removed)
+            self._remove(access.patiently(lambda: self._coverage.departed(access)))
         self._tell("finishing")
-        if self._prepared or self._removed:  # also where nothing came of it in the end
-            access.settle()
-        self._tell("finishing")
+
+    def _remove(self, names: Iterable[str]) -> None:
+        self._removed = sorted({*self._removed, *names})
+        if not self._dry_run:
+            self._dropped += ledger.remove(self._access, names)
 
     def _stored_of_emptied(self, access: StoreAccess) -> list[str]:
         """Stored documents of files that are empty now: the file's own, and its records."""
@@ -327,7 +353,7 @@ class Run:
         )
 
 
-def _store(access: StoreAccess, planned: Plan, embedded: Embedded) -> tuple[Written, int]:
+def _store(access: StoreAccess, plans: list[Plan], embedded: Embedded) -> tuple[Written, int]:
     """New before old: the chunks of earlier versions go when the new ones are durable."""
     written = write(access, embedded.documents)
-    return written, retire(access, planned, written)
+    return written, retire(access, plans, written)

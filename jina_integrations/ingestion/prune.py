@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections import Counter
 from pathlib import PurePath
 
+from ..errors import EmptySourceError
 from ..readers.results import FailedFile, SkippedFile, Source
 from ..stores.access import StoreAccess
 from ..stores.filters import AnyOf
 from ..types import Document, Record
 
 __all__ = ["Coverage", "covers"]
+
+_log = logging.getLogger("jina_integrations")
 
 
 class Coverage:
@@ -24,10 +29,18 @@ class Coverage:
         self._unread: list[FailedFile] = []
         self._seen: set[bytes] = set()
         self._by_hand = False
+        self._empty: list[Source] = []
+        """Sources that have given nothing yet; what is read belongs to the last source."""
 
     def add_source(self, source: Source) -> None:
         """A folder or file that the run reads."""
         self._sources.append(source)
+        self._empty.append(source)
+
+    def add_skipped(self, file: SkippedFile) -> None:
+        """What was read and gave no document shows that its source is there."""
+        if file.was_read:
+            self._note_read(file.root)
 
     def add_unread(self, file: FailedFile) -> None:
         """What could not be read has not left its source."""
@@ -35,6 +48,7 @@ class Coverage:
 
     def add_document(self, document: Document) -> bool:
         """Note a document; False where one of the same id came before."""
+        self._note_read(document.root)
         digest = _digest(document.id)
         if digest in self._seen:
             return False
@@ -47,21 +61,36 @@ class Coverage:
 
         Every stored document is looked at once, by its first chunk; where there are more chunks
         than these tell of, which a killed run leaves behind, by each of them.
+
+        Raises:
+            EmptySourceError: nothing was read from a source of theirs: it is rather a disk that is
+                not there than a folder that somebody has emptied.
         """
-        departed: set[str] = set()
+        departed: dict[str, str] = {}
+        namesakes: Counter[str] = Counter()
         chunks = 0
         for record in access.scan((AnyOf("chunk_index", (0,)),), content=False):
             chunks += record.chunk_count
             self._judge(record, departed)
+            if self._is_of_namesake(record):
+                namesakes[record.root] += 1
         if chunks != access.count():
             for record in access.scan(content=False):
                 self._judge(record, departed)
+        for source in self._empty:
+            _refuse_empty(source, departed)
+        for folder, documents in namesakes.items():
+            _tell_namesake(folder, documents)
         return sorted(departed)
 
-    def _judge(self, record: Record, departed: set[str]) -> None:
+    def _note_read(self, root: str) -> None:
+        if self._empty and self._empty[-1] is self._sources[-1] and root == self._sources[-1].root:
+            self._empty.pop()
+
+    def _judge(self, record: Record, departed: dict[str, str]) -> None:
         name = record.chunk.document_id
         if name not in departed and self._covers(record.root, name):
-            departed.add(name)
+            departed[name] = record.root
 
     def _covers(self, root: str, document_id: str) -> bool:
         if _digest(document_id) in self._seen:
@@ -70,16 +99,45 @@ class Coverage:
             return False
         if not root:
             return self._by_hand
-        return any(covers(source, root, document_id) for source in self._sources)
+        return any(source.covers(root, document_id) for source in self._sources)
+
+    def _is_of_namesake(self, record: Record) -> bool:
+        """Whether its folder has the name of a source, and is another one or lay elsewhere."""
+        root, name = PurePath(record.root), record.chunk.document_id
+        if not root.is_absolute() or _digest(name) in self._seen:
+            return False
+        return any(
+            source.covers(root.name, name) and source.folder != record.root
+            for source in self._sources
+        )
 
 
-def covers(item: Source | SkippedFile | FailedFile, root: str, document_id: str) -> bool:
-    """Whether the stored document of that root comes from there.
+def covers(file: SkippedFile | FailedFile, root: str, document_id: str) -> bool:
+    """Whether the stored document of that root and id is that of the file.
 
-    Also where the item's folder has a name by now that it had not when the document was stored.
+    Also where the file's folder has a name by now that it had not when the document was stored.
     """
-    same_root = item.root == root or PurePath(root).name == item.root
-    return same_root and item.covers(item.root, document_id)
+    same_root = file.root == root or PurePath(root).name == file.root
+    return same_root and file.covers(file.root, document_id)
+
+
+def _refuse_empty(source: Source, departed: dict[str, str]) -> None:
+    gone = sum(source.covers(root, name) for name, root in departed.items())
+    if gone:
+        raise EmptySourceError(
+            f"nothing was read from {source.folder}, and {gone} stored documents come from there: "
+            "is the disk mounted? None is removed. If they are to go, delete them by their ids, "
+            f"which `jina-integrations documents --filter document_root={source.root}` lists"
+        )
+
+
+def _tell_namesake(folder: str, documents: int) -> None:
+    _log.warning(
+        "%d stored documents come from %s, which is not the folder of that name that was read: "
+        "they stay. If it has moved and they are to go, delete them by their ids, which "
+        "`jina-integrations documents --filter document_root=%s` lists",
+        *(documents, folder, folder),
+    )
 
 
 def _digest(document_id: str) -> bytes:

@@ -8,7 +8,7 @@ that can be pickled; so they run in this thread, in others, in processes or on a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import PurePath
 
@@ -76,21 +76,28 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done with a batch.
+    """What is to be done with a document.
 
     Attributes:
-        pending: Documents to chunk and embed, with the version that they will have.
-        unchanged: Ids of documents that are stored complete at that version.
-        stale: Of all documents of the batch the other versions that the store has, by id.
-        partial: Those of them of which chunks are missing, as a killed run leaves them, by id.
-        mended: Ids of pending documents of whose very version some chunks are stored.
+        document: The document.
+        version: Its version by the recipe.
+        is_stored: Whether the store has all of that version, so that nothing is to be embedded.
+        is_mended: Whether the store has a part of it.
+        stale: Its other versions that the store has.
+        partial: Those of them of which chunks are missing, as a killed run leaves them.
     """
 
-    pending: list[tuple[Document, str]]
-    unchanged: list[str]
-    stale: dict[str, frozenset[str]]
-    partial: dict[str, frozenset[str]]
-    mended: frozenset[str]
+    document: Document
+    version: str
+    is_stored: bool = False
+    is_mended: bool = False
+    stale: frozenset[str] = frozenset()
+    partial: frozenset[str] = frozenset()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is to be embedded, and nothing deleted."""
+        return self.is_stored and not self.stale
 
 
 @dataclass(slots=True)
@@ -134,30 +141,30 @@ class Written:
 
 def plan(
     documents: Sequence[Document], stored: Mapping[str, StoredDocument], recipe: Recipe
-) -> Plan:
-    """What is to be done with documents, of which the store has this.
+) -> list[Plan]:
+    """What is to be done with each of the documents, of which the store has this.
 
     Raises:
         RootConflictError: a document would replace one from another folder.
     """
-    planned = Plan([], [], {}, {}, frozenset())
-    mended: set[str] = set()
-    for document in documents:
-        version = recipe.version(document)
-        present = stored.get(document.id)
-        if present is not None:
-            _check_root(document, present.root)
-        if present is not None and version in present.complete and document.root == present.root:
-            planned.unchanged.append(document.id)
-        else:
-            planned.pending.append((document, version))
-            if present is not None and version in present.versions:
-                mended.add(document.id)
-        if present is not None and (others := present.versions - {version}):
-            planned.stale[document.id] = others
-            if others - present.complete:
-                planned.partial[document.id] = others - present.complete
-    return replace(planned, mended=frozenset(mended))
+    return [_plan(document, stored.get(document.id), recipe) for document in documents]
+
+
+def _plan(document: Document, present: StoredDocument | None, recipe: Recipe) -> Plan:
+    version = recipe.version(document)
+    if present is None:
+        return Plan(document, version)
+    _check_root(document, present.root)
+    is_stored = version in present.complete and document.root == present.root
+    stale = present.versions - {version}
+    return Plan(
+        document,
+        version,
+        is_stored=is_stored,
+        is_mended=version in present.versions and not is_stored,
+        stale=stale,
+        partial=stale - present.complete,
+    )
 
 
 def _check_root(document: Document, stored_root: str) -> None:
@@ -305,21 +312,23 @@ def write(access: StoreAccess, documents: Sequence[list[Record]]) -> Written:
     return Written(dict(written), failures)
 
 
-def retire(access: StoreAccess, planned: Plan, written: Written) -> int:
-    """Delete what the store has of the batch beside its present versions; how many chunks.
+def retire(access: StoreAccess, plans: Sequence[Plan], written: Written) -> int:
+    """Delete what the store has of a batch beside its present versions; how many chunks.
 
     A document that failed keeps its old version, if that is whole. Versions that were not there
     when the batch was planned are left alone: another run may be writing them.
     """
-    durable = written.chunk_counts.keys() | set(planned.unchanged)
+    counts = written.chunk_counts
     doomed = [
-        (name, version)
-        for name, others in planned.stale.items()
-        for version in (others if name in durable else planned.partial.get(name, ()))
+        (item.document.id, version)
+        for item in plans
+        for version in (
+            item.stale if item.is_stored or item.document.id in counts else item.partial
+        )
     ]
     beyond = {
-        document.id: (version, written.chunk_counts[document.id])
-        for document, version in planned.pending
-        if document.id in planned.mended and document.id in written.chunk_counts
+        item.document.id: (item.version, counts[item.document.id])
+        for item in plans
+        if item.is_mended and item.document.id in counts
     }
     return ledger.retire(access, doomed, beyond=beyond)

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from functools import cached_property
 from multiprocessing import get_context
 from typing import Protocol
 
@@ -94,10 +96,13 @@ class Thread:
 
 
 class Processes:
-    """Chunks and embeds in processes, each with its own model and its share of the processors."""
+    """Chunks and embeds in processes, each with its own model and its share of the machine.
+
+    That is a share of the processors, and one GPU after the other, see `Backend.worker_device`.
+    """
 
     def __init__(self, job: Job, count: int) -> None:
-        if job.embedder.engine.key is not None:
+        if job.embedder.operations.key is not None:
             raise InvalidSettingError(
                 "workers are processes of their own, and an api_key is never sent to one: set "
                 "JINA_API_KEY in the environment and leave api_key out, or leave workers out "
@@ -108,12 +113,15 @@ class Processes:
         context = get_context("spawn")  # a forked child would inherit locks that others hold
         self._tokens = context.SimpleQueue()
         self._stopped = context.RawValue("b", 0)  # an Event's lock dies with a killed process
+        numbers = context.SimpleQueue()
+        for number in range(count):
+            numbers.put(number)
         threads = max(1, (os.cpu_count() or 1) // count)
         self._executor = ProcessPoolExecutor(
             count,
             mp_context=context,
             initializer=_start_process,
-            initargs=(job, self._tokens, self._stopped, threads),
+            initargs=(job, self._tokens, self._stopped, numbers, threads),
         )
 
     def submit(self, pending: Pending) -> Future[Embedded]:
@@ -159,6 +167,11 @@ def broken() -> WorkerError:
 class _Queue(Protocol):
     def empty(self) -> bool: ...
     def get(self) -> int: ...
+    def put(self, obj: int, /) -> None: ...
+
+
+class _Flag(Protocol):
+    value: int
 
 
 def _drained(tokens: _Queue) -> int:
@@ -168,34 +181,60 @@ def _drained(tokens: _Queue) -> int:
     return total
 
 
-_process: tuple[Job, object, object] | None = None
-"""What `_start_process` was given, in a worker process."""
+class _Worker:
+    """What a worker process is given when it begins, and does with each batch.
+
+    Args:
+        job: What it does, on no device in particular.
+        tokens: Takes the tokens of each forward pass.
+        stopped: Whether the run has ended.
+        number: Of the process, from 0.
+    """
+
+    def __init__(self, job: Job, tokens: _Queue, stopped: _Flag, number: int) -> None:
+        self._job = job
+        self._tokens = tokens
+        self._stopped = stopped
+        self._number = number
+
+    @cached_property
+    def _job_here(self) -> Job:
+        """The job, with the model on the device of this process."""
+        embedder = self._job.embedder
+        device = embedder.operations.backend.worker_device(self._number)
+        return replace(self._job, embedder=embedder.replace(device=device))
+
+    def work(self, pending: Pending) -> Embedded:
+        """Chunk and embed a batch."""
+        try:
+            job = self._job_here
+            chunked, failures = chunk(job, pending)
+            embedded = embed(job, chunked, on_tokens=self._note)
+        except JinaIntegrationsError as exc:
+            return Embedded(fatal=exc)
+        except Stopped:
+            return Embedded()
+        embedded.failures[:0] = failures
+        return embedded
+
+    def _note(self, tokens: int) -> None:
+        if self._stopped.value:
+            raise Stopped
+        if tokens:
+            self._tokens.put(tokens)
 
 
-def _start_process(job: Job, tokens: object, stopped: object, threads: int) -> None:
-    global _process  # noqa: PLW0603  # the only way to hand something to a pool's functions
+_worker: _Worker | None = None
+
+
+def _start_process(job: Job, tokens: _Queue, stopped: _Flag, numbers: _Queue, threads: int) -> None:
+    global _worker  # noqa: PLW0603  # the only way to hand something to a pool's functions
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run itself says when to stop
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    _process = job, tokens, stopped
+    _worker = _Worker(job, tokens, stopped, numbers.get())
 
 
 def _work(pending: Pending) -> Embedded:
-    if _process is None:
+    if _worker is None:
         raise RuntimeError("a worker process has no job")
-    job, tokens, stopped = _process
-
-    def note(count: int) -> None:
-        if stopped.value:  # type: ignore[attr-defined]  # a multiprocessing.RawValue
-            raise Stopped
-        if count:
-            tokens.put(count)  # type: ignore[attr-defined]  # a multiprocessing.SimpleQueue
-
-    try:
-        chunked, failures = chunk(job, pending)
-        embedded = embed(job, chunked, on_tokens=note)
-    except JinaIntegrationsError as exc:
-        return Embedded(fatal=exc)
-    except Stopped:
-        return Embedded()
-    embedded.failures[:0] = failures
-    return embedded
+    return _worker.work(pending)

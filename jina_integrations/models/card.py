@@ -48,7 +48,8 @@ class LateChunkingDefaults:
 
     Attributes:
         enabled: Whether `ingest` encodes whole documents.
-        overlap_tokens: Tokens shared by neighbouring windows of a document beyond the context.
+        overlap_tokens: Tokens shared by neighbouring windows of a document beyond the context, at
+            most: see `window_and_overlap`.
         context_weight: Share of the late-chunking vector, 0 to 1; the rest is the chunk's own.
     """
 

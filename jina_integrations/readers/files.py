@@ -13,7 +13,7 @@ from .decoding import BinaryContentError, open_regular
 from .html import read_html
 from .pdf import read_pdf
 from .records import read_csv, read_jsonl
-from .results import EMPTY, FailedFile, ReadResult, SkippedFile, SourceFile
+from .results import EMPTY, GIVEN_TWICE, FailedFile, ReadResult, SkippedFile, SourceFile
 from .text import read_markdown, read_plain, read_rst
 from .walk import GivenPath, given_paths, walk
 
@@ -82,7 +82,7 @@ def _read_all(given: Sequence[GivenPath]) -> Iterator[ReadResult]:
 def _clash(document: Document, before: GivenPath, now: GivenPath) -> SkippedFile | FailedFile:
     """What becomes of a document whose id came before."""
     if before is not now and before.folder == now.folder:
-        return SkippedFile(document.id, "given twice", document.root)
+        return SkippedFile(document.id, GIVEN_TWICE, document.root)
     if before is now:
         reason = "another document of this run has this id; give each record an id of its own"
     else:

@@ -13,6 +13,7 @@ from ..types import Document, Heading, Page, Scalar
 
 __all__ = [
     "EMPTY",
+    "GIVEN_TWICE",
     "FailedFile",
     "ReadResult",
     "SkippedFile",
@@ -24,6 +25,9 @@ __all__ = [
 EMPTY: Final = "empty"
 """Reason of a `SkippedFile` that holds no text."""
 
+GIVEN_TWICE: Final = "given twice"
+"""Reason of a `SkippedFile` that another path has given before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -34,15 +38,20 @@ class Source:
         name: What their ids begin with: the folder's name, or the caller's `root`.
         path: All of them that a folder or file can give have this id, or one below it: e.g.
             ``"docs"``, ``"docs/guide.md"``. Empty for the file system's root.
+        folder: Where it lies: the absolute path of the folder, or of that which holds the file.
     """
 
     root: str
     name: str
     path: str
+    folder: str
 
     def covers(self, root: str, document_id: str) -> bool:
-        """Whether a document of that root and id can come from here, now or in an earlier state."""
-        return self.root == root and _is_part(self.path, document_id)
+        """Whether a document of that root and id can come from here, now or in an earlier state.
+
+        Also where the folder has a name by now that it had not when the document was stored.
+        """
+        return root in (self.root, self.folder) and _is_part(self.path, document_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,11 @@ class SkippedFile:
     def empty(self) -> bool:
         """Whether it was read and holds no text, so that nothing of it remains to be found."""
         return self.reason == EMPTY
+
+    @property
+    def was_read(self) -> bool:
+        """Whether it is of a kind that gives documents."""
+        return self.reason in (EMPTY, GIVEN_TWICE)
 
     def covers(self, root: str, document_id: str) -> bool:
         """Whether the document of that root and id is this file or record, or a record of it."""

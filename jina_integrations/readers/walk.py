@@ -87,7 +87,8 @@ def _given_path(path: object, index: int, root: str | None) -> GivenPath:
     name = root or printable(folder.name)
     file = "" if is_folder else printable(location.name)
     covered = f"{name}/{file}" if name and file else name or file
-    source = Source(root or printable(folder.as_posix()), name, covered)
+    place = printable(folder.as_posix())
+    source = Source(root or place, name, covered, place)
     return GivenPath(location, folder, is_folder, source)
 
 

@@ -6,11 +6,11 @@ import logging
 import math
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, TypeAlias
 
+from ..backends.local.batches import SHORT_SHARE
 from ..errors import JinaIntegrationsError, RequestRefusedError, ServerError
 from ..types import FloatArray
 from ..wire import ErrorCode
@@ -21,8 +21,9 @@ __all__ = ["Batcher", "Encode", "Outcome"]
 Outcome: TypeAlias = FloatArray | JinaIntegrationsError
 """What became of one item: its vectors, shape (vectors, dimensions), or its error."""
 
-Encode: TypeAlias = Callable[[Group, Sequence[Content]], Sequence[Outcome]]
-"""Runs the model on items of one group: one outcome for each."""
+Encode: TypeAlias = Callable[[Group, Sequence[Content], Callable[[int], None]], Sequence[Outcome]]
+"""Runs the model on items of one group: one outcome for each. Calls the function after each forward
+pass, with its tokens; what that raises ends the work."""
 
 _LONGEST_WAIT_S: Final = 60
 
@@ -32,17 +33,38 @@ _BATCH_S: Final = 0.5
 _LEAST_BATCH_TOKENS: Final = 512
 """No batch is made smaller for that: a model gets much slower, a token, with fewer."""
 
-_APART_S: Final = 0.05
-"""Where a batch takes longer, short requests are not put into one with parts of long ones."""
+_DOCUMENTS: Final = 4
+"""Long documents under way at a time. They take turns at the model, and each takes memory."""
 
 _log = logging.getLogger("jina_integrations.server")
 
 
-class Batcher:
-    """One thread that feeds the model, and the queue before it.
+class _Line:
+    """Jobs that wait for the same threads.
 
     Args:
-        encode: The model. What it raises fails the items at fault, and never the thread.
+        lock: The batcher's.
+        share: Tokens that a job gives to a batch.
+    """
+
+    def __init__(self, lock: threading.Lock, share: int) -> None:
+        self.queue = Queue(share)
+        self.changed = threading.Condition(lock)
+
+
+class _AbandonedError(Exception):
+    """Nobody waits for what the model works on."""
+
+
+class Batcher:
+    """The threads that feed the model, and the queues before them.
+
+    Short jobs have a thread of their own, large ones another, and documents for late chunking, of
+    which each is one item, a few. All of them run at once, and the model takes one forward pass of
+    each in turn, short ones first (see `Turns`).
+
+    Args:
+        encode: The model; thread-safe. What it raises fails the items at fault, and never a thread.
         batch_tokens: Tokens of one batch.
         queue_tokens: Tokens accepted at a time, waiting or under way.
         on_batch: Told of each batch: its tokens, items, and seconds.
@@ -58,25 +80,34 @@ class Batcher:
     ) -> None:
         self._encode = encode
         self._batch_tokens = batch_tokens
+        self._short_tokens = max(1, batch_tokens // SHORT_SHARE)
         self._queue_tokens = queue_tokens
         self._on_batch = on_batch
-        self._queues: OrderedDict[Group, Queue] = OrderedDict()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._short, self._long, self._documents = (
+            _Line(self._lock, self._short_tokens) for _ in range(3)
+        )
         self._tokens = 0
         self._rate = _Rate()
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="jina-batcher", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._work, args=(line,), name="jina-batcher", daemon=True)
+            for line in (self._short, self._long, *[self._documents] * _DOCUMENTS)
+        ]
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
-        """Take nothing more, finish what was accepted, end the thread. Blocks."""
-        with self._changed:
+        """Take nothing more, finish what was accepted, end the threads. Blocks."""
+        with self._lock:
             self._closed = True
-            self._changed.notify()
-        self._thread.join()
+            for line in (self._short, self._long, self._documents):
+                line.changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     @property
     def tokens(self) -> int:
@@ -85,13 +116,14 @@ class Batcher:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
+        """Whether all threads run."""
+        return all(thread.is_alive() for thread in self._threads)
 
     async def run(self, jobs: Sequence[Job]) -> list[FloatArray]:
         """The vectors of each job: float32, shape (its vectors, dimensions).
 
-        To cancel this takes what has not begun out of the queue.
+        To cancel this takes what has not begun out of the queue. What has, ends after its forward
+        pass, unless others wait for the same batch.
 
         Raises:
             RequestRefusedError: the jobs are larger than the whole queue.
@@ -117,7 +149,7 @@ class Batcher:
                 status=400,
                 code=ErrorCode.TOKEN_LIMIT,
             )
-        with self._changed:
+        with self._lock:
             surplus = self._tokens + tokens - self._queue_tokens
             if surplus > 0 or self._closed:
                 raise ServerError(
@@ -128,18 +160,21 @@ class Batcher:
                 )
             self._tokens += tokens
             for job in jobs:
-                queue = self._queues.get(job.group)
-                if queue is None:
-                    queue = self._queues[job.group] = Queue(max(1, self._batch_tokens // 4))
-                queue.add(job)
-            self._changed.notify()
+                line = self._line(job)
+                line.queue.add(job)
+                line.changed.notify()
+
+    def _line(self, job: Job) -> _Line:
+        if job.tokens <= self._short_tokens:
+            return self._short
+        return self._documents if job.group.kind == "late" else self._long
 
     def _wait_s(self, tokens: int) -> int:
         """Whole seconds until so many tokens are done, at the rate of late."""
         return min(max(1, math.ceil(self._rate.seconds(tokens))), _LONGEST_WAIT_S)
 
     def _drop(self, jobs: Sequence[Job]) -> None:
-        with self._changed:
+        with self._lock:
             for job in jobs:
                 self._withdraw(job)
 
@@ -149,48 +184,53 @@ class Batcher:
             self._tokens -= job.waiting_tokens
             job.dropped = True
 
-    def _work(self) -> None:
-        while batch := self._next_batch():
-            contents = [piece.item.content for piece in batch]
+    def _work(self, line: _Line) -> None:
+        while batch := self._next_batch(line):
             start = time.perf_counter()
-            outcomes = self._attempt(batch[0].job.group, contents)
+            outcomes = self._attempt(batch)
             seconds = time.perf_counter() - start
             tokens = sum(piece.item.tokens for piece in batch)
             self._deliver(batch, outcomes, tokens, seconds)
             self._on_batch(tokens, len(batch), seconds)
 
-    def _next_batch(self) -> list[Piece]:
-        """Waits for work; empty once the batcher is closed and all is done."""
-        with self._changed:
-            room = min(self._batch_tokens, max(self._rate.tokens(_BATCH_S), _LEAST_BATCH_TOKENS))
+    def _next_batch(self, line: _Line) -> list[Piece]:
+        """Waits for work; empty once the batcher is closed and all of the line is done."""
+        with self._lock:
             while True:
-                while self._queues:
-                    group, queue = next(iter(self._queues.items()))
-                    batch = queue.take(room, apart=self._rate.seconds(room) > _APART_S)
-                    if queue:
-                        self._queues.move_to_end(group)
-                    else:
-                        del self._queues[group]
-                    if batch:
-                        return batch
+                if batch := line.queue.take(self._room(line)):
+                    return batch
                 if self._closed:
                     return []
-                self._changed.wait()
+                line.changed.wait()
 
-    def _attempt(self, group: Group, contents: Sequence[Content]) -> Sequence[Outcome]:
+    def _room(self, line: _Line) -> int:
+        """Tokens of the line's next batch."""
+        if line is self._short:
+            return self._short_tokens
+        if line is self._documents:
+            return 1  # which means one document
+        return min(self._batch_tokens, max(self._rate.tokens(_BATCH_S), _LEAST_BATCH_TOKENS))
+
+    def _attempt(self, batch: Sequence[Piece]) -> Sequence[Outcome]:
         """Halves a batch that fails as a whole, down to the items at fault."""
+
+        def on_progress(_: int) -> None:
+            if all(piece.job.dropped for piece in batch):
+                raise _AbandonedError
+
+        contents = [piece.item.content for piece in batch]
         try:
-            outcomes = self._encode(group, contents)
+            outcomes = self._encode(batch[0].job.group, contents, on_progress)
             if len(outcomes) == len(contents):
                 return outcomes
             raise RuntimeError(f"{len(contents)} items gave {len(outcomes)} outcomes")
+        except _AbandonedError:
+            gone = ServerError("nobody waits", status=503, code=ErrorCode.UNAVAILABLE)
+            return [gone] * len(batch)
         except Exception as exc:  # noqa: BLE001  # whatever a model raises, others still wait
-            if len(contents) > 1:
-                half = len(contents) // 2
-                return [
-                    *self._attempt(group, contents[:half]),
-                    *self._attempt(group, contents[half:]),
-                ]
+            if len(batch) > 1:
+                half = len(batch) // 2
+                return [*self._attempt(batch[:half]), *self._attempt(batch[half:])]
             if isinstance(exc, JinaIntegrationsError):
                 return [exc]
             _log.error("the model failed with %s", type(exc).__name__, exc_info=exc)
@@ -204,7 +244,7 @@ class Batcher:
         self, batch: Sequence[Piece], outcomes: Sequence[Outcome], tokens: int, seconds: float
     ) -> None:
         done: dict[Job, None] = {}
-        with self._changed:
+        with self._lock:
             self._rate.add(tokens, seconds)
             self._tokens -= tokens
             for piece, outcome in zip(batch, outcomes, strict=True):

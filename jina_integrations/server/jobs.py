@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -142,57 +142,50 @@ class Piece:
 
 
 class Queue:
-    """The waiting jobs of one group, short ones apart from long ones.
+    """Jobs that wait. Groups take turns, and so do the jobs of a group.
 
-    A batch has something of several jobs, in turns, so that a long one delays no other.
+    A batch has something of several jobs, so that a long one delays no other.
 
     Args:
-        short_tokens: A job is short up to so many, and a long one gives so many at a time.
+        share: Tokens that a job gives at a time.
     """
 
-    def __init__(self, short_tokens: int) -> None:
-        self._share = short_tokens
-        self._short: deque[Job] = deque()
-        self._long: deque[Job] = deque()
-        self._short_first = True
+    def __init__(self, share: int) -> None:
+        self._share = share
+        self._groups: OrderedDict[Group, deque[Job]] = OrderedDict()
 
     def __bool__(self) -> bool:
-        return bool(self._short or self._long)
+        return bool(self._groups)
 
     def add(self, job: Job) -> None:
-        """Put a job behind the others."""
-        (self._short if job.tokens <= self._share else self._long).append(job)
+        """Put a job behind the others of its group."""
+        self._groups.setdefault(job.group, deque()).append(job)
 
-    def take(self, room: int, *, apart: bool) -> list[Piece]:
-        """The next batch; more tokens than asked for only where a single item has them.
+    def take(self, room: int) -> list[Piece]:
+        """The next batch, all of one group; empty where nothing waits.
 
         Args:
-            room: Tokens of the batch.
-            apart: While both kinds wait, give each a batch in turn; else half of every batch.
+            room: Tokens of the batch; only a single item may have more.
         """
-        first, second = self._short, self._long
-        if not first or (second and not self._short_first):
-            first, second = second, first
-        # Each kind comes first in turn, because an item that is larger than a batch needs that.
-        self._short_first = first is self._long
-        if apart:
-            return self._draw(first, room, forced=True)
-        batch = self._draw(first, room // 2 if second else room, forced=True)
-        for line in (second, first):
-            left = room - sum(piece.item.tokens for piece in batch)
-            batch += self._draw(line, left, forced=not batch)
+        batch: list[Piece] = []
+        while self._groups and not batch:
+            group, jobs = next(iter(self._groups.items()))
+            batch = self._draw(jobs, room)
+            self._groups.move_to_end(group)
+            if not jobs:
+                del self._groups[group]
         return batch
 
-    def _draw(self, line: deque[Job], room: int, *, forced: bool) -> list[Piece]:
+    def _draw(self, jobs: deque[Job], room: int) -> list[Piece]:
         drawn: list[Piece] = []
-        while line:
-            job = line[0]
-            taken = [] if job.dropped else job.take(room, self._share, forced=forced and not drawn)
+        while jobs:
+            job = jobs[0]
+            taken = [] if job.dropped else job.take(room, self._share, forced=not drawn)
             if not taken and not job.exhausted:
                 break
-            line.popleft()
+            jobs.popleft()
             if not job.exhausted:
-                line.append(job)
+                jobs.append(job)
             drawn += taken
             room -= sum(piece.item.tokens for piece in taken)
         return drawn

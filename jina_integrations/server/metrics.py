@@ -46,7 +46,9 @@ class Metrics:
             "jina_batch_inputs", "Inputs that went through the model", registry=self._registry
         )
         self._batch_seconds = Counter(
-            "jina_batch_seconds", "Seconds that the model worked", registry=self._registry
+            "jina_batch_seconds",
+            "Seconds of the batches, of which several run at a time",
+            registry=self._registry,
         )
         queue = Gauge(
             "jina_queue_tokens", "Tokens that wait or are under way", registry=self._registry

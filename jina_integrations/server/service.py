@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -254,8 +254,10 @@ class Service:
             return 1
         return scheme.picture_tokens(picture.pixels)
 
-    def encode(self, group: Group, contents: Sequence[Content]) -> list[Outcome]:
-        """Run the model; the batcher's thread calls this."""
+    def encode(
+        self, group: Group, contents: Sequence[Content], on_progress: Callable[[int], None]
+    ) -> list[Outcome]:
+        """Run the model; the batcher's threads call this, see `Encode`."""
         embedder = self._cutting if group.truncate else self._embedder
         if group.kind == "image":
             pictures = [content for content in contents if isinstance(content, bytes)]
@@ -266,10 +268,11 @@ class Service:
                 [document.text for document in documents],
                 [document.spans for document in documents],
                 on_error="collect",
+                on_progress=on_progress,
             )
             return _merge(late.indices, late.vectors, late.failures, len(contents))
         texts = [content for content in contents if isinstance(content, str)]
-        plain = embedder.embed(texts, task=group.task, on_error="collect")
+        plain = embedder.embed(texts, task=group.task, on_error="collect", on_progress=on_progress)
         return _merge(plain.indices, plain.vectors[:, None], plain.failures, len(contents))
 
     def answer(self, plan: Plan, work: Work, vectors: Sequence[FloatArray]) -> bytes:

@@ -11,21 +11,23 @@ from .api import ApiSettings, Transport
 from .base import Role, Setting, Settings, options, roles
 from .embedder import (
     BACKENDS,
-    DType,
     EmbedderOptions,
     EmbedderSettings,
     EmbedderSettingsFields,
+    Engine,
     LongTexts,
+    Precision,
 )
 
 __all__ = [
     "BACKENDS",
     "ApiSettings",
-    "DType",
     "EmbedderOptions",
     "EmbedderSettings",
     "EmbedderSettingsFields",
+    "Engine",
     "LongTexts",
+    "Precision",
     "Role",
     "Setting",
     "Settings",

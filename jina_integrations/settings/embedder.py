@@ -14,17 +14,19 @@ from .base import Name, Setting, Settings
 
 __all__ = [
     "BACKENDS",
-    "DType",
     "EmbedderOptions",
     "EmbedderSettings",
     "EmbedderSettingsFields",
+    "Engine",
     "LongTexts",
+    "Precision",
 ]
 
 BACKENDS = ("auto", "api", "local")
 """Our backends; other distributions may register more, see `backends.registry`."""
 
-DType: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
+Engine: TypeAlias = Literal["auto", "onnx", "torch"]
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 LongTexts: TypeAlias = Literal["error", "windows"]
 
 
@@ -37,8 +39,9 @@ class EmbedderOptions(TypedDict, total=False):
     backend: str
     revision: str | None
     trust_remote_code: bool
+    engine: Engine
     device: str
-    dtype: DType
+    precision: Precision
     dimensions: int | None
     normalize: bool | None
     truncate: bool
@@ -74,15 +77,20 @@ class EmbedderSettingsFields(BaseModel):
         Field(description="Commit, tag or branch of the hub repository."),
     ] = None
     trust_remote_code: Annotated[bool, Setting("place", option=False)] = False
+    engine: Annotated[
+        Engine,
+        Setting("place"),
+        Field(description="What runs a local model: onnx, torch, or auto."),
+    ] = "auto"
     device: Annotated[
         Name,
         Setting("place"),
         Field(description="auto, or a torch device such as cuda:1."),
     ] = "auto"
-    dtype: Annotated[
-        DType,
+    precision: Annotated[
+        Precision,
         Setting("vector"),
-        Field(description="Precision of the model: auto, float32, bfloat16 or float16."),
+        Field(description="Of the model: auto is float32; int8 needs onnx, the 16 bits torch."),
     ] = "auto"
     dimensions: Annotated[
         int | None,

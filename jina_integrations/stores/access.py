@@ -8,8 +8,10 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from typing import Any, Final, TypeVar
@@ -35,8 +37,9 @@ from ..errors import (
 from ..types import FloatArray, Hit, Record, SparseVector, VectorKind, Vectors
 from .base import CollectionInfo, Conditions, Store
 from .checks import checked_records, checked_vectors
-from .failures import explain_error
+from .failures import explain_error, is_panic
 from .filters import AnyOf, NoneOf, operator_of
+from .records import in_requests, vector_bytes
 
 __all__ = ["StoreAccess", "lists_of"]
 
@@ -47,6 +50,9 @@ _PAGE: Final = 512
 
 _FIRST_ATTEMPTS: Final = 3
 """A store that has not answered yet is asked this often: an address may simply be wrong."""
+
+_INFO_AGE_S: Final = 30.0
+"""After so long a collection is asked again what it remembers."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -83,20 +89,25 @@ class StoreAccess:
         self._has_answered = False
         self._process: int | None = None
         self._info: CollectionInfo | None = None
+        self._info_at_s = 0.0
+        self._is_settled = True
+        self._unsettled_bytes = 0
 
     def describe(self) -> CollectionInfo | None:
         """See `Store.describe`."""
         self._info = self._call(self.store.describe)
+        self._info_at_s = time.monotonic()
         return self._info
 
     @property
     def info(self) -> CollectionInfo:
-        """What the collection remembers, asked once.
+        """What the collection remembers, not long ago: another process may have made it anew.
 
         Raises:
             CollectionNotFoundError: there is no such collection.
         """
-        info = self._info or self.describe()
+        is_old = time.monotonic() - self._info_at_s > _INFO_AGE_S
+        info = self.describe() if self._info is None or is_old else self._info
         if info is None:
             raise CollectionNotFoundError(f"{self.name} does not exist; ingest into it first")
         return info
@@ -108,22 +119,35 @@ class StoreAccess:
             UnsupportedByStoreError: it does not keep vectors of these kinds.
         """
         self._require_kinds(info.dimensions.keys())
-        self._call(lambda: self.store.create(info))
+        self._is_settled = False
+        failure: StoreError | None = None
+        try:
+            self._call(lambda: self.store.create(info))
+        except StoreUnavailableError:
+            raise
+        except StoreError as exc:
+            failure = exc  # or another process was faster
         made = self.describe()
         if made is None:
-            raise StoreError(f"{self.name} was dropped while it was being made; run it again")
+            raise failure or StoreError(
+                f"{self.name} was dropped while it was being made; run it again"
+            )
         return made
 
     def remember(self, info: CollectionInfo) -> None:
         """See `Store.remember`."""
         _ = self.info
+        self._is_settled = False
         self._call(lambda: self.store.remember(info))
         self._info = info
 
     def drop(self) -> None:
         """See `Store.drop`."""
-        self._call(self.store.drop)
-        self._info = None
+        try:
+            self._call(self.store.drop)
+        finally:
+            self.release()
+        self._info, self._is_settled = None, True
 
     def write(self, records: Sequence[Record]) -> None:
         """Write all chunks of some documents; durable when this returns.
@@ -140,13 +164,21 @@ class StoreAccess:
             for key in record.chunk.metadata:
                 self._check_key(key, f"document {record.chunk.document_id!r:.80}: key", index=index)
         checked.sort(key=lambda record: record.chunk.index == 0)
-        for part in self._requests(checked):
-            self._call(partial(self.store.write, part))
+        for request in in_requests(checked, self.capabilities):
+            self._is_settled = False
+            self._call(partial(self.store.write, request))
+            self._unsettled_bytes += vector_bytes(request)
+            limit = self.capabilities.settle_bytes
+            if limit is not None and self._unsettled_bytes >= limit:
+                self.settle()
 
     def delete(self, where: Conditions) -> int:
-        """See `Store.delete`."""
-        self._check_selection(where)
-        return self._call(lambda: self.store.delete(where))
+        """See `Store.delete`; how many were selected just before."""
+        count = self.count(where)
+        if count:
+            self._is_settled = False
+            self._call(lambda: self.store.delete(where))
+        return count
 
     def count(self, where: Conditions = ()) -> int:
         """See `Store.count`."""
@@ -215,9 +247,24 @@ class StoreAccess:
                 self.capabilities.advice,
             )
 
+    @contextmanager
+    def writing(self) -> Generator[None]:
+        """Work that may write: the store is settled where it did and ends well, released anyway."""
+        try:
+            yield
+            if not self._is_settled:
+                self.settle()
+        finally:
+            self.release()
+
     def settle(self) -> None:
         """See `Store.settle`."""
         self._call(self.store.settle)
+        self._is_settled, self._unsettled_bytes = True, 0
+
+    def release(self) -> None:
+        """See `Store.release`."""
+        self._once(self.store.release)
 
     def stop(self) -> None:
         """End the pauses of calls in other threads: they fail with what they waited for."""
@@ -231,21 +278,6 @@ class StoreAccess:
         """See `Store.close`."""
         self._once(self.store.close)
         self._info = None
-
-    def _requests(self, records: Sequence[Record]) -> Iterator[list[Record]]:
-        """The records in order, in lists as small as the store asks for."""
-        limits = self.capabilities
-        part: list[Record] = []
-        filled = 0
-        for record in records:
-            size = _json_bytes(record)
-            if part and (len(part) == limits.max_records or filled + size > limits.max_bytes):
-                yield part
-                part, filled = [], 0
-            part.append(record)
-            filled += size
-        if part:
-            yield part
 
     def _check_k(self, k: object) -> None:
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
@@ -317,9 +349,9 @@ class StoreAccess:
         except JinaIntegrationsError:
             raise
         except Exception as exc:
-            raise (self.store.explain(exc) or explain_error(exc, where=self.name)) from exc
+            raise (self.store.explain(exc) or explain_error(exc, self.store)) from exc
         except BaseException as exc:
-            if type(exc).__name__ != "PanicException":  # of a library in Rust; it is no Exception
+            if not is_panic(exc):
                 raise
             raise StoreError(
                 f"{self.name}: its engine has failed ({exc!s:.200}); start anew and run verify"
@@ -341,16 +373,6 @@ class StoreAccess:
         pause = state.next_action.sleep if state.next_action else 0.0
         error = state.outcome.exception() if state.outcome else None
         _log.warning("%s; trying again in %.1f s", error, pause)
-
-
-def _json_bytes(record: Record) -> int:
-    """About what the record takes in a request: a float32 prints as up to 24 characters."""
-    chunk, vectors = record.chunk, record.vectors
-    numbers = sum(v.size for v in (vectors.dense, vectors.multi) if v is not None)
-    if vectors.sparse is not None:
-        numbers += 2 * vectors.sparse.values.size
-    strings = [chunk.text, chunk.document_id, *chunk.metadata, *map(str, chunk.metadata.values())]
-    return 24 * numbers + sum(len(text.encode()) for text in strings) + 512
 
 
 def _within(limit_s: float, call: Callable[[], _Result]) -> _Result:

@@ -19,7 +19,14 @@ from ..errors import CollectionNotFoundError, StoreCorruptError, StoreError
 from ..types import FloatArray, Hit, Record, SparseVector, VectorKind
 from .filters import Condition, Operator
 
-__all__ = ["INFO_KEY", "Capabilities", "CollectionInfo", "Conditions", "Store"]
+__all__ = [
+    "INFO_KEY",
+    "Capabilities",
+    "CollectionInfo",
+    "Conditions",
+    "Store",
+    "collection_name",
+]
 
 INFO_KEY = "jina_integrations"
 """Key of `CollectionInfo` where a database keeps metadata of a collection."""
@@ -43,6 +50,8 @@ class Capabilities:
             lists of no more than this.
         max_k: Hits of one search; None for no limit.
         reserved_prefixes: With what no metadata key may begin, as the database keeps it for itself.
+        settle_bytes: So many bytes of vectors are written before the core calls `settle` in the
+            middle of a run; None for databases that look after themselves.
         time_limit_s: Seconds after which the core gives up on one call and makes it again, for a
             client that waits for its server without end; None for clients with a limit.
         advised_chunks: Above so many chunks a store of this kind is the wrong choice; None for no
@@ -58,6 +67,7 @@ class Capabilities:
     max_values: int = 256
     max_k: int | None = None
     reserved_prefixes: tuple[str, ...] = ()
+    settle_bytes: int | None = None
     time_limit_s: float | None = None
     advised_chunks: int | None = None
     advice: str = ""
@@ -109,6 +119,17 @@ class CollectionInfo:
         return cls(cast("dict[str, object]", recipe), cast("dict[VectorKind, int]", dimensions))
 
 
+def collection_name(library: str, collection: str, place: str = "") -> str:
+    """A collection's name in messages, e.g. ``"Chroma collection 'handbook' at ./index"``.
+
+    Args:
+        library: The database's name.
+        collection: The collection's.
+        place: Folder or URL; empty for a caller's own client.
+    """
+    return f"{library} collection {collection!r}" + (place and f" at {place}")
+
+
 class Store(ABC):
     """One collection of one database. Connects at first use, not at construction.
 
@@ -118,11 +139,13 @@ class Store(ABC):
 
     Attributes:
         capabilities: What the database can do.
-        name: The collection's name in messages, e.g. ``"Qdrant collection 'handbook' at ./index"``.
+        name: The collection's name in messages, see `collection_name`.
+        key_variable: The environment variable with the server's key; empty where there is none.
     """
 
     capabilities: Capabilities = Capabilities()
     name: str
+    key_variable: str = ""
 
     @classmethod
     @abstractmethod
@@ -147,7 +170,7 @@ class Store(ABC):
 
     @abstractmethod
     def create(self, info: CollectionInfo) -> None:
-        """Make the collection; quiet where another process has made it since `describe`."""
+        """Make the collection; may fail where another process has made it since `describe`."""
 
     @abstractmethod
     def remember(self, info: CollectionInfo) -> None:
@@ -162,8 +185,8 @@ class Store(ABC):
         """Insert or overwrite by `record_id`; durable when this returns. At least one record."""
 
     @abstractmethod
-    def delete(self, where: Conditions) -> int:
-        """Delete the selected records; how many. Durable when this returns."""
+    def delete(self, where: Conditions) -> None:
+        """Delete the selected records, of which `count` has found some; durable like `write`."""
 
     @abstractmethod
     def count(self, where: Conditions) -> int:
@@ -202,7 +225,10 @@ class Store(ABC):
         """Release files and connections that the store opened itself. Safe to call twice."""
 
     def settle(self) -> None:  # noqa: B027  # most databases look after themselves
-        """Called at the end of a run that wrote: build indexes, compact files."""
+        """Build indexes, compact files: called at the end of a run that wrote, if all went well."""
+
+    def release(self) -> None:  # noqa: B027  # most databases lock nothing
+        """Let others write: called at the end of a run, however it ends. Safe to call twice."""
 
     def explain(self, error: Exception) -> StoreError | None:  # noqa: ARG002
         """What the library's error means, where more is known than `stores.failures` finds out.

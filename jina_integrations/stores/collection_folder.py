@@ -1,4 +1,4 @@
-"""A folder with one collection, for engines that keep points and know nothing of a collection.
+"""A store in a folder, for engines that keep points and know nothing of a collection.
 
 ::
 
@@ -17,101 +17,117 @@ import shutil
 import threading
 import uuid
 import weakref
+from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, Protocol, Self, TypeVar
 
 from filelock import FileLock
 
-from ..errors import CollectionNotFoundError, StoreError
-from .base import CollectionInfo
+from ..errors import CollectionNotFoundError, InvalidInputError, StoreError
+from .addresses import FolderAddress
+from .base import CollectionInfo, Store, collection_name
 from .connection import FolderConnection
-from .failures import corrupt
+from .failures import corrupt, reading
 from .folders import lock_folder, sync_folder, write_durably
 
-__all__ = ["CollectionFolder"]
+__all__ = ["FolderStore"]
 
 _INFO: Final = "info.json"
 
-_Engine = TypeVar("_Engine")
+
+class _Closable(Protocol):
+    def close(self) -> object: ...
 
 
-class CollectionFolder(Generic[_Engine]):
-    """One store's use of the folder.
+_Engine = TypeVar("_Engine", bound=_Closable)
+
+
+class FolderStore(Store, Generic[_Engine]):
+    """One collection, ``KIND:PATH#COLLECTION``. A subclass works on points, by `opened`.
 
     Args:
-        folder: The collection's own, which need not be there.
-        name: The store's name for messages.
-        load: Opens the engine in a folder that `create` has filled, or in a copy of it.
-        close: Closes the engine.
+        folder: The folder of all collections; need not exist.
+        collection: The collection's name, which is that of its folder below it.
+
+    Attributes:
+        kind: Of the store's addresses, e.g. ``"qdrant-edge"``.
+        library: The database's name in messages.
         points: Folder of the engine's that is empty, or missing, only where its points are lost.
+
+    Raises:
+        InvalidInputError: `folder` is no path.
+        InvalidSettingError: no folder, or no collection, can have that name.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        name: str,
-        *,
-        load: Callable[[Path], _Engine],
-        close: Callable[[_Engine], object],
-        points: str,
-    ) -> None:
-        self._folder = folder
-        self._name = name
-        self._load = load
-        self._close = close
-        self._points = points
-        self._shared: _Shared[_Engine] | None = None
-        self._release: Callable[[], object] | None = None
+    kind: ClassVar[str]
+    library: ClassVar[str]
+    points: ClassVar[str]
 
-    @property
-    def is_read_only(self) -> bool:
-        """Whether a copy is open, since the folder may only be read."""
-        return self._shared is not None and self._shared.is_read_only
+    def __init__(self, folder: str | os.PathLike[str], collection: str) -> None:
+        if not isinstance(folder, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInputError(f"folder must be a path, not {type(folder).__name__}")
+        address = FolderAddress.parse(f"{self.kind}:{os.fspath(folder)}#{collection}")
+        self.name = collection_name(self.library, address.collection, address.path)
+        self._folder = address.folder / address.collection
+        self._shared: _Shared[_Engine] | None = None
+        self._finalizer: Callable[[], object] | None = None
+
+    @classmethod
+    def from_address(cls, address: str) -> Self:
+        """``KIND:PATH#COLLECTION``."""
+        parts = FolderAddress.parse(address)
+        return cls(parts.path, parts.collection)
+
+    @staticmethod
+    @abstractmethod
+    def make(folder: Path, info: CollectionInfo) -> None:
+        """Make the engine's files, without points, in an empty folder; durable when it returns."""
+
+    @staticmethod
+    @abstractmethod
+    def load(folder: Path) -> _Engine:
+        """The engine of a folder that `make` has filled, or of a copy; see `failures.reading`."""
 
     def describe(self) -> CollectionInfo | None:
-        """What the collection remembers; opens nothing.
+        """From a file beside the points; opens nothing.
 
         Raises:
             StoreCorruptError: the info or the points are missing.
         """
-        has_points = _has_entries(self._folder / self._points)
+        has_points = _has_entries(self._folder / self.points)
         try:
             text = (self._folder / _INFO).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             if has_points:
-                raise corrupt(self._name, f"{_INFO} is missing beside the points") from None
+                raise corrupt(self.name, f"{_INFO} is missing beside the points") from None
             return None
         if not has_points:
-            raise corrupt(self._name, f"the points are missing beside {_INFO}")
-        return CollectionInfo.from_json(text, where=self._name)
+            raise corrupt(self.name, f"the points are missing beside {_INFO}")
+        return CollectionInfo.from_json(text, where=self.name)
 
-    def create(self, info: CollectionInfo, make: Callable[[Path], None]) -> None:
+    def create(self, info: CollectionInfo) -> None:
         """Make it beside its place and move it there, so that it is whole or not there.
 
-        Args:
-            info: What it remembers.
-            make: Makes the engine's files in an empty folder, durably.
-
         Raises:
-            StoreError: something else is in the folder.
+            StoreError: something is in the folder.
         """
         parent = self._folder.parent
         made = parent / f".{self._folder.name}.{uuid.uuid4().hex}"
         made.mkdir(parents=True)
         try:
-            make(made)
+            self.make(made, info)
             write_durably(made / _INFO, info.to_json())
             made.rename(self._folder)
             sync_folder(parent)
         except OSError as exc:
             if not self._folder.exists():
                 raise
-            if self.describe() is None:
-                raise StoreError(
-                    f"{self._name}: the folder {self._folder.name!r} holds something else; choose "
-                    "another collection name"
-                ) from exc
+            raise StoreError(
+                f"{self.name}: the folder {self._folder.name!r} holds something else; choose "
+                "another collection name"
+            ) from exc
         finally:
             shutil.rmtree(made, ignore_errors=True)
 
@@ -139,7 +155,7 @@ class CollectionFolder(Generic[_Engine]):
             folder = self._folder.resolve()
             if folder in _opened:
                 _opened.pop(folder).end()
-            lock = lock_folder(folder, self._name)
+            lock = lock_folder(folder, self.name)
             dropped = folder.with_name(f".{folder.name}.{os.getpid()}.dropped")
             folder.rename(dropped)
             sync_folder(folder.parent)
@@ -160,24 +176,23 @@ class CollectionFolder(Generic[_Engine]):
         if self._shared is None or self._shared.ended:
             self.close()
             if self.describe() is None:
-                raise CollectionNotFoundError(f"{self._name} does not exist; ingest into it first")
+                raise CollectionNotFoundError(f"{self.name} does not exist; ingest into it first")
             self._shared = self._share()
-            self._release = weakref.finalize(self, _leave, self._shared)
+            self._finalizer = weakref.finalize(self, _leave, self._shared)
         return self._shared.opened(to_write=to_write)
 
     def close(self) -> None:
         """The last store of this process that has it open closes it."""
-        if self._release is not None:
-            self._release()
-        self._shared = self._release = None
+        if self._finalizer is not None:
+            self._finalizer()
+        self._shared = self._finalizer = None
 
     def _share(self) -> _Shared[_Engine]:
         folder = self._folder.resolve()
         with _sharing:
             if folder not in _opened:
-                shared = _Shared(
-                    folder, self._name, connect=self._load, close=self._close, first=_INFO
-                )
+                connect = partial(_load, self.load, self.name)  # and no reference to the store
+                shared = _Shared(self.name, folder, connect=connect, close=_close, first=_INFO)
                 shared.opened()
                 _opened[folder] = shared
             _opened[folder].users += 1
@@ -204,14 +219,23 @@ class _Shared(FolderConnection[_Engine]):
 
     def _open(self) -> _Engine:
         if self.ended:
-            raise CollectionNotFoundError(f"{self._name} was dropped in the middle of a call")
+            raise CollectionNotFoundError(f"{self.name} was dropped in the middle of a call")
         if os.access(self.folder, os.W_OK):
-            self._lock = lock_folder(self.folder, self._name)
+            self._lock = lock_folder(self.folder, self.name)
         try:
             return super()._open()
         except BaseException:
             self.close()
             raise
+
+
+def _load(load: Callable[[Path], _Engine], name: str, folder: Path) -> _Engine:
+    with reading(name):
+        return load(folder)
+
+
+def _close(engine: _Closable) -> None:
+    engine.close()
 
 
 _opened: dict[Path, _Shared[Any]] = {}

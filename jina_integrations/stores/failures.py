@@ -11,8 +11,9 @@ import errno
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import (
     CollectionNotFoundError,
@@ -25,6 +26,9 @@ from ..errors import (
     StoreUnavailableError,
 )
 
+if TYPE_CHECKING:
+    from .base import Store
+
 __all__ = [
     "SHOWN_CHARACTERS",
     "causes",
@@ -33,7 +37,9 @@ __all__ = [
     "explain_sqlite",
     "explain_status",
     "full",
+    "is_panic",
     "locked",
+    "reading",
     "sqlite_code",
 ]
 
@@ -65,14 +71,9 @@ _GRPC_UNAVAILABLE: Final = frozenset(
 _GRPC_DENIED: Final = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
 
 
-def explain_error(error: Exception, *, where: str, key_variable: str | None = None) -> StoreError:
-    """The meaning of an error that a store's library raised.
-
-    Args:
-        error: The library's error.
-        where: The store's name for the message.
-        key_variable: The environment variable with the key, for a server that refuses it.
-    """
+def explain_error(error: Exception, store: Store) -> StoreError:
+    """The meaning of an error that a store's library raised."""
+    where, key_variable = store.name, store.key_variable
     if isinstance(error, sqlite3.Error):
         # The primary code of an extended one.
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -80,36 +81,34 @@ def explain_error(error: Exception, *, where: str, key_variable: str | None = No
     rust = _from_rust(where, error)
     if rust is not None:
         return rust
-    if any(map(_is_connection_error, causes(error))):
+    for cause in filter(_is_connection_error, causes(error)):
         return StoreUnavailableError(
-            f"{where}: the server does not answer ({_words(error, key_variable)}): is it up?"
+            f"{where}: the server does not answer ({_words(cause, key_variable)}): is it up?"
         )
     for cause in causes(error):
         if any(kind.__name__ == "HTTPStatusError" for kind in type(cause).__mro__):
-            return _from_response(where, cause, key_variable)
+            return _from_response(store, cause)
     if isinstance(error, OSError):
         return _from_system(where, error)
     if isinstance(error, MemoryError):
         return StoreError(f"{where}: not enough memory; write or ask for less at a time")
     grpc_status = _grpc_status(error)
     if grpc_status in _GRPC_DENIED:
-        return explain_status(403, where=where, words="", key_variable=key_variable)
+        return explain_status(403, "", store)
     if grpc_status in _GRPC_UNAVAILABLE:
         return StoreUnavailableError(f"{where}: the server does not answer (gRPC {grpc_status})")
     return StoreError(f"{where}: {_words(error, key_variable)}")
 
 
-def explain_status(
-    status: int, *, where: str, words: str, key_variable: str | None = None
-) -> StoreError:
+def explain_status(status: int, words: str, store: Store) -> StoreError:
     """The meaning of an HTTP status.
 
     Args:
         status: The status.
-        where: The store's name for the message.
         words: What the server said.
-        key_variable: The environment variable with the key.
+        store: For its name, and for the environment variable with its key.
     """
+    where, key_variable = store.name, store.key_variable
     said = _without_key(words, key_variable)
     if status in (401, 403):
         way = "check" if key_variable and os.environ.get(key_variable) else "set"
@@ -168,6 +167,30 @@ def locked(where: str, holder: str = "") -> StoreLockedError:
     )
 
 
+@contextmanager
+def reading(where: str) -> Generator[None]:
+    """For a library that opens files of its own: it finds them corrupt, whatever it raises.
+
+    But for errors that say more: of the system, of SQLite, of memory, and ours.
+
+    Args:
+        where: The store's name for the message.
+
+    Raises:
+        StoreCorruptError: the files cannot be read.
+    """
+    try:
+        yield
+    except (JinaIntegrationsError, MemoryError, OSError, sqlite3.Error):
+        raise
+    except Exception as exc:
+        raise corrupt(where, _words(exc, "")) from exc
+    except BaseException as exc:
+        if is_panic(exc):
+            raise corrupt(where, exc) from exc
+        raise
+
+
 def _from_system(where: str, error: OSError) -> StoreError:
     if error.errno in _NO_SPACE:
         return full(where)
@@ -187,6 +210,11 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
+def is_panic(error: BaseException) -> bool:
+    """Whether a library in Rust has panicked, which pyo3 raises as no `Exception`."""
+    return type(error).__name__ == "PanicException"
+
+
 def sqlite_code(error: Exception) -> int | None:
     """SQLite's primary result code in the words of a library that is written in Rust."""
     code = _SQLX_CODE.search(str(error))
@@ -200,13 +228,15 @@ def _from_rust(where: str, error: Exception) -> StoreError | None:
     return None if system is None else _from_system(where, OSError(int(system[1]), str(error)))
 
 
-def _from_response(where: str, error: BaseException, key_variable: str | None) -> StoreError:
+def _from_response(store: Store, error: BaseException) -> StoreError:
     """The meaning of httpx's ``HTTPStatusError``, which a client lets through untranslated."""
     response: Any = getattr(error, "response", None)
     status, words = int(response.status_code), str(response.reason_phrase)
     if status == 404:  # a store's own server says it in a body that its client knows
-        return StoreError(f"{where}: another server answers there (HTTP 404); check the address")
-    return explain_status(status, where=where, words=words, key_variable=key_variable)
+        return StoreError(
+            f"{store.name}: another server answers there (HTTP 404); check the address"
+        )
+    return explain_status(status, words, store)
 
 
 def _grpc_status(error: Exception) -> str | None:
@@ -223,12 +253,12 @@ def _is_connection_error(error: BaseException) -> bool:
     return bool(names & _CONNECTION_ERRORS) and not isinstance(error, JinaIntegrationsError)
 
 
-def _words(error: Exception, key_variable: str | None) -> str:
+def _words(error: BaseException, key_variable: str) -> str:
     """The library's own words, short and without our key."""
     text = f"{type(error).__name__} {error}".strip()
     return _without_key(" ".join(text.split()), key_variable)
 
 
-def _without_key(text: str, key_variable: str | None) -> str:
+def _without_key(text: str, key_variable: str) -> str:
     key = os.environ.get(key_variable) if key_variable else None
     return (text.replace(key, "***") if key else text)[:SHOWN_CHARACTERS]

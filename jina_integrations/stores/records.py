@@ -1,5 +1,7 @@
 """What every store keeps beside a vector, so that a collection means the same in each of them.
 
+And how many records go into one request.
+
 The same document with the same recipe always gets the same version and the same chunk ids, so a
 second run finds what the first one wrote, and a changed document never overwrites its old chunks
 before the new ones are complete. See ``docs/stores.md``.
@@ -9,13 +11,21 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 from ..errors import StoreCorruptError
 from ..types import RESERVED_METADATA, Chunk, Record, Scalar, Vectors
+from .base import Capabilities
 
-__all__ = ["chunk_id", "metadata_of", "record_from", "record_id"]
+__all__ = [
+    "chunk_id",
+    "in_requests",
+    "metadata_of",
+    "record_from",
+    "record_id",
+    "vector_bytes",
+]
 
 _NAMESPACE = uuid.UUID("6f0a3f0e-52a4-5c0b-9d58-2f6a1f5a7c11")
 """A random constant, fixed for good: every stored chunk id depends on it."""
@@ -119,3 +129,37 @@ def _headings(stored: object, where: str) -> tuple[str, ...]:
     if not isinstance(titles, list | tuple):
         raise StoreCorruptError(f"{where}: the headings of a chunk cannot be read: {stored!r:.80}")
     return tuple(map(str, cast("list[object]", titles)))
+
+
+def in_requests(records: Iterable[Record], limits: Capabilities) -> Iterator[list[Record]]:
+    """The records in order, in lists as small as the store asks for."""
+    request: list[Record] = []
+    filled = 0
+    for record in records:
+        size = _json_bytes(record)
+        if request and (len(request) == limits.max_records or filled + size > limits.max_bytes):
+            yield request
+            request, filled = [], 0
+        request.append(record)
+        filled += size
+    if request:
+        yield request
+
+
+def vector_bytes(records: Iterable[Record]) -> int:
+    """What the records' vectors take as float32."""
+    return 4 * sum(map(_numbers, records))
+
+
+def _json_bytes(record: Record) -> int:
+    """About what the record takes in a request: a float32 prints as up to 24 characters."""
+    chunk = record.chunk
+    strings = [chunk.text, chunk.document_id, *chunk.metadata, *map(str, chunk.metadata.values())]
+    return 24 * _numbers(record) + sum(len(text.encode()) for text in strings) + 512
+
+
+def _numbers(record: Record) -> int:
+    """How many numbers its vectors have; a sparse one has two for each weight."""
+    vectors = record.vectors
+    count = sum(rows.size for rows in (vectors.dense, vectors.multi) if rows is not None)
+    return count if vectors.sparse is None else count + 2 * vectors.sparse.values.size

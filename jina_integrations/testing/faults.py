@@ -43,6 +43,7 @@ class FaultyStore(Store):
     ) -> None:
         self.store = store
         self.name = store.name
+        self.key_variable = store.key_variable
         self.calls = self.faults = 0
         self._share = share
         self._delay_s = delay_s
@@ -70,8 +71,8 @@ class FaultyStore(Store):
     def write(self, records: Sequence[Record]) -> None:
         self._call(lambda: self.store.write(records))
 
-    def delete(self, where: Conditions) -> int:
-        return self._call(lambda: self.store.delete(where))
+    def delete(self, where: Conditions) -> None:
+        self._call(lambda: self.store.delete(where))
 
     def count(self, where: Conditions) -> int:
         return self._call(lambda: self.store.count(where))
@@ -91,6 +92,9 @@ class FaultyStore(Store):
 
     def settle(self) -> None:
         self._call(self.store.settle)
+
+    def release(self) -> None:
+        self.store.release()
 
     def close(self) -> None:
         self.store.close()

@@ -59,9 +59,9 @@ class MemoryStore(Store):
     def write(self, records: Sequence[Record]) -> None:
         self._records().update({record_id(record): record for record in records})
 
-    def delete(self, where: Conditions) -> int:
-        selected = [record_id(record) for record in self._select(where)]
-        return sum(self._records().pop(name, None) is not None for name in selected)
+    def delete(self, where: Conditions) -> None:
+        for record in self._select(where):
+            self._records().pop(record_id(record), None)
 
     def count(self, where: Conditions) -> int:
         return len(self._select(where))

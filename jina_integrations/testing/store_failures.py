@@ -1,4 +1,4 @@
-"""What a `Store` must survive: a killed writer and a full disk.
+"""What a `Store` must survive: a killed writer, a run that fails, and a full disk.
 
 ::
 
@@ -17,15 +17,19 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+from ..collection import Collection
+from ..embedding.embedder import Embedder
 from ..stores import AnyOf, open_store
 from ..stores.access import StoreAccess
-from .store_samples import INFO, dense_vectors, records
+from ..types import Document
+from .store_samples import DIMENSIONS, INFO, dense_vectors, records
 
 __all__ = ["FullDiskContract", "KilledWriterContract"]
 
@@ -43,7 +47,13 @@ for number in range(10_000):
 
 
 class KilledWriterContract:
-    """Subclass it and override `address`, for a store that keeps its data beyond the process."""
+    """Subclass it and override `address`, for a store that keeps its data beyond the process.
+
+    Attributes:
+        is_shared: Whether others may write while a store has it open, and none is writing.
+    """
+
+    is_shared: ClassVar[bool] = True
 
     @pytest.fixture
     def address(self) -> str:
@@ -71,6 +81,45 @@ class KilledWriterContract:
                 if document not in complete:
                     access.write(records(document, "v1", 40, seed=number))
             assert access.count((AnyOf("document_id", tuple(documents)),)) == 40 * len(documents)
+
+    def test_a_run_that_fails_lets_others_write(self, address: str) -> None:
+        """Another collection of this process, and another process; `Store.release` sees to it."""
+        documents = [Document(f"d{number}", "Rye bread. " * 200) for number in range(30)]
+
+        def failing() -> Iterator[Document]:
+            yield from documents[:25]
+            raise RuntimeError("the source fails")
+
+        with _collection(address) as first:
+            first.ingest(documents[:5])
+            with pytest.raises(RuntimeError, match="the source fails"):
+                first.ingest(failing())
+            assert first.info().documents > 5
+            if not self.is_shared:
+                first.close()
+            with _collection(address) as second:
+                assert not second.ingest(documents).failures
+                if not self.is_shared:
+                    second.close()
+                command = [sys.executable, "-c", _ANOTHER_PROCESS, address]
+                done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+                assert done.returncode == 0, done.stderr
+            assert first.info().documents == 31
+            assert first.ingest(documents).documents_unchanged == 30
+
+
+def _collection(address: str) -> Collection:
+    return Collection(address, embedder=Embedder("echo", dimensions=DIMENSIONS, batch_tokens=24))
+
+
+_ANOTHER_PROCESS = """
+import sys
+from jina_integrations import Document
+from jina_integrations.testing.store_failures import _collection
+
+with _collection(sys.argv[1]) as collection:
+    collection.ingest([Document("another", "Its text.")])
+"""
 
 
 def _write_and_kill(address: str, finished: int) -> None:

@@ -25,6 +25,9 @@ __all__ = ["IntArray", "TextTokenizer", "TokenStream", "exact_tokenizer", "read_
 
 IntArray = NDArray[np.int64]
 
+_TEXTS_AT_A_TIME: Final = 64
+"""Enough for all cores. The library's result holds ten times the memory of the ids alone."""
+
 _HUB_ID: Final = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
@@ -94,10 +97,14 @@ class TextTokenizer:
 
     def encode(self, texts: Sequence[str], prefix: str) -> list[IntArray]:
         """The token stream of each text, without offsets."""
-        encodings = self._tokenizer.encode_batch_fast(
-            [prefix + text for text in texts], add_special_tokens=False
-        )
-        return [self._stream(encoding.ids) for encoding in encodings]
+        streams: list[IntArray] = []
+        for first in range(0, len(texts), _TEXTS_AT_A_TIME):
+            encodings = self._tokenizer.encode_batch_fast(
+                [prefix + text for text in texts[first : first + _TEXTS_AT_A_TIME]],
+                add_special_tokens=False,
+            )
+            streams += (self._stream(encoding.ids) for encoding in encodings)
+        return streams
 
     def encode_with_offsets(self, texts: Sequence[str], prefix: str) -> list[TokenStream]:
         """The token stream of each text, with the offsets of its own tokens."""
@@ -158,7 +165,7 @@ def _library() -> type[HuggingFaceTokenizer]:
     try:
         from tokenizers import Tokenizer as HuggingFaceTokenizer
     except ModuleNotFoundError as exc:
-        raise MissingExtraError("counting with a model's tokenizer", "local") from exc
+        raise MissingExtraError("counting with a model's tokenizer", "onnx") from exc
     return HuggingFaceTokenizer
 
 
@@ -177,7 +184,7 @@ def _tokenizer_file(name: str) -> Path:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
     except ModuleNotFoundError as exc:
-        raise MissingExtraError("a tokenizer from the hub", "local") from exc
+        raise MissingExtraError("a tokenizer from the hub", "onnx") from exc
     try:
         return Path(hf_hub_download(name, "tokenizer.json"))
     except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError, ValueError) as exc:

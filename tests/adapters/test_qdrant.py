@@ -35,6 +35,7 @@ from jina_integrations.errors import (
 from jina_integrations.stores import AnyOf, NoneOf
 from jina_integrations.stores import open_store as open_address
 from jina_integrations.stores.access import StoreAccess
+from jina_integrations.stores.failures import explain_error
 from jina_integrations.stores.filters import parse_filters
 from jina_integrations.testing import (
     DIMENSIONS,
@@ -124,6 +125,8 @@ class TestGrpc(StoreContract):
 
 
 class TestKilled(KilledWriterContract):
+    is_shared = False
+
     @pytest.fixture
     def address(self, folder):
         return folder
@@ -586,9 +589,7 @@ def raised(store, call):
     try:
         call()
     except Exception as exc:
-        error = store.explain(exc)
-        assert error is not None
-        raise error from exc
+        raise (store.explain(exc) or explain_error(exc, store)) from exc
 
 
 def test_keys_that_qdrants_paths_cannot_name():

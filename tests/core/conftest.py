@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from jina_integrations.backends.base import Backend
-from jina_integrations.embedding import engine as engine_module
+from jina_integrations.embedding import operations as operations_module
 from jina_integrations.embedding.call import Call
 from jina_integrations.errors import TextTooLongError
 from jina_integrations.models import LateChunkingDefaults, ModelCard, TaskScheme
@@ -147,20 +147,18 @@ class SteppedStore(MemoryStore):
             self.records[record_id(record)] = record
         self.writes.append(len(records))
 
-    def delete(self, where: Conditions) -> int:
+    def delete(self, where: Conditions) -> None:
         self.deletions += 1
-        selected = [record_id(record) for record in self._select(where)]
-        for name in selected:
+        for record in self._select(where):
             self.before_change()
-            del self.records[name]
-        return len(selected)
+            del self.records[record_id(record)]
 
 
 @pytest.fixture
 def words(monkeypatch: pytest.MonkeyPatch) -> type[WordBackend]:
     """Every `Embedder` that is made in this test runs a fresh `WordBackend`."""
     backend = type("WordBackend", (WordBackend,), {"calls": []})
-    monkeypatch.setattr(engine_module, "make_backend", backend)
+    monkeypatch.setattr(operations_module, "make_backend", backend)
     return backend
 
 

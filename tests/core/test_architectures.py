@@ -1,16 +1,21 @@
-"""Every packed architecture, tiny and random, against plain transformers calls."""
+"""Every architecture that torch packs, tiny and random, against plain transformers calls."""
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from jina_integrations import Embedder, errors
+from jina_integrations import Embedder as AnyEmbedder
+from jina_integrations import errors
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
+
+Embedder = partial(AnyEmbedder, engine="torch")
 
 TEXTS = [
     "Berlin",
@@ -84,6 +89,51 @@ def test_packed_late_chunks_equal_plain_transformers(model_type: str, folders) -
     np.testing.assert_allclose(embedder.embed_chunks(text, spans), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("model_type", CONFIGS)
+def test_the_variable_length_kernel_is_called_right(
+    model_type: str, folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What runs on CUDA in 16 bits, here in float32 with the kernel's arithmetic written out."""
+    from inspect import signature
+
+    import torch
+    from torch.nn.attention import varlen
+
+    from jina_integrations.backends.local.engines import attention
+
+    parameters = signature(varlen.varlen_attn)
+    sequences: list[int] = []
+
+    def kernel(*arguments: object, **options: object):
+        call = parameters.bind(*arguments, **options).arguments
+        ends = call["cu_seq_q"]
+        assert ends.dtype == torch.int32  # type: ignore[attr-defined]
+        assert ends is call["cu_seq_k"]
+        lengths = ends.diff()  # type: ignore[attr-defined]
+        assert call["max_q"] == call["max_k"] == lengths.max()
+        sequences.append(len(lengths))
+        parts = [
+            torch.nn.functional.scaled_dot_product_attention(
+                *(
+                    call[name][start:end].transpose(0, 1)[None]
+                    for name in ("query", "key", "value")
+                ),  # type: ignore[index]
+                scale=call["scale"],  # type: ignore[arg-type]
+                is_causal=call["window_size"] == (-1, 0),
+                enable_gqa=bool(call["enable_gqa"]),
+            )[0].transpose(0, 1)
+            for start, end in pairwise(ends.tolist())  # type: ignore[attr-defined]
+        ]
+        return torch.cat(parts)
+
+    folder = folders(model_type)
+    want = Embedder(str(folder)).embed_documents(TEXTS)
+    monkeypatch.setattr(varlen, "varlen_attn", kernel)
+    monkeypatch.setattr(attention, "_fits_varlen", lambda query: True)
+    np.testing.assert_allclose(Embedder(str(folder)).embed_documents(TEXTS), want, atol=1e-5)
+    assert set(sequences) == {len(TEXTS)}
+
+
 def test_a_model_that_cannot_be_packed_is_padded_and_exact(folders) -> None:
     from tests.reference import PlainModel
 
@@ -124,8 +174,8 @@ def test_the_longest_text_and_one_token_more(folders) -> None:
     embedder = Embedder(str(folder))
     assert embedder.card.context_tokens == embedder.card.max_tokens == 128
     word = "Berlin"
-    own = embedder.tokenizer.count(" ".join([word] * 40)) // 40
-    fits = " ".join([word] * ((128 - embedder.tokenizer.overhead) // own))
+    tokens = embedder.tokenizer.count(" ".join([word] * 40)) // 40
+    fits = " ".join([word] * ((128 - embedder.tokenizer.overhead) // tokens))
     assert embedder.embed_documents([fits]).shape == (1, 32)
     with pytest.raises(errors.TextTooLongError, match="takes 128"):
         embedder.embed_documents([fits + f" {word}" * 10])

@@ -147,14 +147,18 @@ def test_no_such_collection(words, memory_store) -> None:
 
 def test_open_rebuilds_the_embedder_from_the_collection(words, memory_store) -> None:
     settings = {"dimensions": 16, "late_chunking": True, "context_weight": 0.5}
-    filled(memory_store, Embedder("words", device="cuda:7", batch_tokens=99, **settings))
+    filled(
+        memory_store,
+        Embedder("words", engine="torch", device="cuda:7", batch_tokens=99, **settings),
+    )
 
     handbook = Collection.open(memory_store)
 
     assert handbook.search("rye bread", k=1)[0].chunk.document_id == "bakery"
     assert handbook.embedder.to_dict() == {
         **Embedder("words", batch_tokens=99, backend="local", **settings).to_dict(),
-        "device": "auto",  # that of the filling machine does not matter
+        "engine": "auto",  # those of the filling machine do not matter
+        "device": "auto",
     }
     assert handbook.ingest(DOCUMENTS).documents_unchanged == 3
 
@@ -309,6 +313,20 @@ def test_info(words, memory_store) -> None:
     assert (info.name, info.documents, info.chunks) == (memory_store.name, 30, chunks_of(30))
     assert info.recipe.fingerprint == Embedder("words").fingerprint
     assert json.loads(json.dumps(info.to_dict()))["documents"] == 30
+
+
+def test_drop_and_fill_by_another_process(words, memory_store, monkeypatch) -> None:
+    """Questions of the old settings are refused, though the vectors have the same length."""
+    handbook = collection(memory_store)
+    handbook.ingest(corpus(3))
+    assert handbook.search("anything")
+    another = collection(memory_store, Embedder("words", normalize=False))
+    another.drop()
+    another.ingest(corpus(3))
+
+    monkeypatch.setattr("jina_integrations.stores.access._INFO_AGE_S", -1.0)
+    with pytest.raises(RecipeMismatchError, match=r"normalize=False \(here True\)"):
+        handbook.search("anything")
 
 
 def test_drop_and_fill_again_with_other_settings(words, memory_store) -> None:
@@ -510,6 +528,26 @@ def test_progress_moves_with_every_forward_pass(memory_store) -> None:
     assert len({count for count in tokens if 0 < count < report.tokens}) > 1
     assert tokens == sorted(tokens)
     assert {"embedding", "finishing"} <= activities
+
+
+@pytest.mark.parametrize(("kind", "first"), [("local", "loading the model"), ("api", "embedding")])
+def test_loading_of_a_model_is_named_until_its_first_pass(
+    words, memory_store, kind: str, first: str
+) -> None:
+    words.kind = kind
+    waits = threading.Event()
+    words.before_call = lambda: waits.wait(60)
+    seen: list[tuple[str, bool]] = []
+
+    def note(progress) -> None:
+        if progress.activity in ("loading the model", "embedding"):
+            seen.append((progress.activity, progress.tokens > 0))
+            waits.set()
+
+    collection(memory_store).ingest(corpus(600), on_progress=note)
+
+    assert seen[0] == (first, False)
+    assert ("loading the model", True) not in seen
 
 
 def test_model_folder_that_changes_on_disk(tmp_path: Path) -> None:

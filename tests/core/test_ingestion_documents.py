@@ -26,6 +26,7 @@ from jina_integrations.errors import (
 from jina_integrations.ingestion import batching
 from jina_integrations.readers import read_documents
 from jina_integrations.readers.results import SkippedFile
+from jina_integrations.stores import AnyOf, Conditions
 from tests.samples import (
     PARAGRAPHS,
     chunks_of,
@@ -146,6 +147,40 @@ def test_batches_end_at_a_number_of_characters(memory_store, words) -> None:
 
     assert report.documents_embedded == 81
     assert words.calls == [32, 8, 6, 32, 8]
+
+
+def test_few_changes_of_many_batches_are_embedded_together(memory_store, words, batches_of) -> None:
+    batches_of(8)
+    fill(memory_store, corpus(40))
+    words.calls.clear()
+    edited = [document(f"d{n}", f"edited {n}") if n % 8 == 0 else corpus(40)[n] for n in range(40)]
+
+    report = fill(memory_store, edited)
+
+    assert (report.documents_embedded, report.documents_unchanged) == (5, 35)
+    assert words.calls == [5]
+    assert collection(memory_store).verify().ok
+
+
+def test_unchanged_documents_are_looked_up_in_few_requests(
+    memory_store, monkeypatch, batches_of
+) -> None:
+    """A store may read through all it has for each; and a changed document costs no more."""
+    batches_of(4)
+    fill(memory_store, corpus(240))
+    looked_up: list[int] = []
+    count = memory_store.count
+
+    def counting(where: Conditions) -> int:
+        looked_up.extend(len(item.values) for item in where if isinstance(item, AnyOf))
+        return count(where)
+
+    monkeypatch.setattr(memory_store, "count", counting)
+    edited = [document("d7", "edited") if item.id == "d7" else item for item in corpus(240)]
+
+    assert fill(memory_store, edited, dry_run=True).documents_unchanged == 239
+
+    assert looked_up == [4, 8, 16, *[32] * 6, 20]
 
 
 def test_source_is_read_in_the_callers_thread(memory_store) -> None:
@@ -286,6 +321,28 @@ def test_chunks_of_a_cut_that_was_never_finished_go(memory_store) -> None:
             assert len(store.records) == 1
             assert fill(store, [text], chunker=chunker).documents_unchanged == 1
     assert len(store.records) == 24
+
+
+def test_chunks_of_two_cuts_are_no_whole_version(memory_store) -> None:
+    """A finer cut was killed before its last chunk, and a coarser one after it."""
+
+    def cut(text: str) -> list[tuple[int, int]]:
+        return paragraphs(text) if finer else [(0, len(text))]
+
+    chunker = SpanChunker(cut, name="its cuts move, and its name does not")
+    text = document("d", *(f"Part {n}." for n in range(24)))
+    finer = True
+    for steps, stored in ((23, 23), (1, 24)):
+        memory_store.before_change = after(steps, Killed())
+        with pytest.raises(Killed):
+            fill(memory_store, [text], chunker=chunker)
+        assert len(memory_store.records) == stored
+        finer = False
+    memory_store.before_change = lambda: None
+
+    fill(memory_store, [text], chunker=chunker)
+
+    assert len(memory_store.records) == 1
 
 
 class Killed(BaseException):

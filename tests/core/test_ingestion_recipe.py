@@ -29,8 +29,8 @@ def late(**settings) -> Embedder:
         (Embedder("words"), late(), ["late_chunking=False (here True)"]),
         (
             Embedder("words"),
-            Embedder("words", dtype="bfloat16", dimensions=8, device="cpu", batch_tokens=7),
-            ["dimensions=32 (here 8)", "dtype='float32' (here 'half')"],
+            Embedder("words", precision="bfloat16", dimensions=8, device="cpu", batch_tokens=7),
+            ["dimensions=32 (here 8)", "precision='float32' (here 'half')"],
         ),
         (Embedder("words"), Embedder("sentences"), ["model='words' (here 'sentences')"]),
         (Embedder("words"), Embedder("words", normalize=False), ["normalize=True (here False)"]),
@@ -66,7 +66,7 @@ def test_other_settings_are_refused_and_named(memory_store, words, first, second
     [
         Embedder("words", device="cpu"),
         Embedder("words", batch_tokens=9),
-        Embedder("words", dtype="float32"),
+        Embedder("words", precision="float32"),
         Embedder("words", dimensions=32),
         Embedder("words", normalize=True),
         Embedder("words", window_tokens=128),

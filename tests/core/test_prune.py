@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jina_integrations import Document
-from jina_integrations.errors import ReadError, RootConflictError
+from jina_integrations.errors import EmptySourceError, ReadError, RootConflictError
 from jina_integrations.readers import read_documents
 from jina_integrations.readers.results import FailedFile
 from tests.samples import chunks_of, collection, contents, corpus, document, fill
@@ -71,16 +71,72 @@ def test_two_sources_of_one_run(memory_store, tmp_path: Path) -> None:
     assert report.documents_removed == ("first/a.txt", "second/b.txt")
 
 
-def test_folder_that_is_empty_now(memory_store, tmp_path: Path) -> None:
+# A source of which nothing was read
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("left", [None, ".hidden", "picture.png"])
+def test_folder_without_documents_is_refused(
+    memory_store, tmp_path: Path, left: str | None, dry_run: bool
+) -> None:
+    """As a disk looks that is not mounted. What the other sources gave is stored."""
     docs = write(tmp_path / "docs", a_txt="One.", b_txt="Two.")
-    fill(memory_store, [*read_documents([docs]), document("by hand", "Three.")])
-    for file in docs.iterdir():
+    other = write(tmp_path / "other", c_txt="Three.", d_txt="Four.")
+    fill(memory_store, read_documents([docs, other]))
+    for file in [*docs.iterdir(), other / "d.txt"]:
         file.unlink()
+    if left:
+        (docs / left).write_text("no document")
+    write(other, e_txt="Five.")
 
+    with pytest.raises(EmptySourceError, match="and 2 stored documents come from there") as error:
+        fill(memory_store, read_documents([docs, other]), prune=True, dry_run=dry_run)
+
+    assert docs.as_posix() in str(error.value)
+    assert error.value.report is not None
+    assert error.value.report.documents_embedded == 1
+    assert stored(memory_store) - {"other/e.txt"} == {
+        *("docs/a.txt", "docs/b.txt", "other/c.txt", "other/d.txt")
+    }
+    assert ("other/e.txt" in stored(memory_store)) is not dry_run
+
+
+def test_empty_folder_of_which_nothing_is_stored(memory_store, tmp_path: Path) -> None:
+    docs, empty = write(tmp_path / "docs", a_txt="One.", b_txt="Two."), write(tmp_path / "empty")
+    fill(memory_store, read_documents([docs, empty]))
+    (docs / "a.txt").unlink()
+
+    report = fill(memory_store, read_documents([docs, empty]), prune=True)
+
+    assert report.documents_removed == ("docs/a.txt",)
+
+
+@pytest.mark.parametrize("order", [("empty", "docs"), ("docs", "empty")])
+def test_two_folders_read_under_one_name(memory_store, tmp_path: Path, order) -> None:
+    """One of them is empty now, so nobody can tell whose documents have left."""
+    write(tmp_path / "docs", a_txt="One.")
+    write(tmp_path / "empty", b_txt="Two.")
+    paths = [tmp_path / name for name in order]
+    fill(memory_store, read_documents(paths, root="all"))
+    (tmp_path / "empty" / "b.txt").unlink()
+
+    with pytest.raises(EmptySourceError, match="empty, and 1 stored"):
+        fill(memory_store, read_documents(paths, root="all"), prune=True)
+
+
+def test_what_shows_that_a_folder_is_there(memory_store, tmp_path: Path) -> None:
+    """A file that is empty now, or that another path has given before."""
+    docs = write(tmp_path / "docs", a_txt="One.", b_txt="Two.", c_txt="Three.")
+    fill(memory_store, read_documents([docs]))
+    (docs / "c.txt").unlink()
+
+    report = fill(memory_store, read_documents([docs, docs]), prune=True)
+    assert report.documents_removed == ("docs/c.txt",)
+
+    (docs / "b.txt").unlink()
+    write(docs, a_txt=" ")
     report = fill(memory_store, read_documents([docs]), prune=True)
-
     assert report.documents_removed == ("docs/a.txt", "docs/b.txt")
-    assert stored(memory_store) == {"by hand"}
 
 
 def test_named_file_covers_itself_and_its_records(memory_store, tmp_path: Path) -> None:
@@ -213,7 +269,37 @@ def test_document_by_hand_does_not_replace_a_file(memory_store, tmp_path: Path) 
         fill(memory_store, read_documents([docs]))
 
 
-def test_folder_in_another_place_is_adopted_by_its_name(memory_store, tmp_path: Path) -> None:
+def test_folder_that_gets_a_name_keeps_its_documents(memory_store, tmp_path: Path) -> None:
+    docs = write(tmp_path / "docs", a_txt="One.", b_txt="Two.")
+    fill(memory_store, read_documents([docs]))
+    (docs / "b.txt").unlink()
+
+    report = fill(memory_store, read_documents([docs], root="docs"), prune=True)
+
+    assert (report.documents_embedded, report.documents_removed) == (1, ("docs/b.txt",))
+
+
+def test_another_folder_of_that_name_is_not_pruned(memory_store, tmp_path: Path, caplog) -> None:
+    here = write(tmp_path / "here" / "docs", a_txt="One.", b_txt="Two.")
+    there = write(tmp_path / "there" / "docs", c_txt="Three.", d_txt="Four.")
+    fill(memory_store, read_documents([here]))
+    fill(memory_store, read_documents([there]))
+    (here / "b.txt").unlink()
+
+    for removed in (("docs/b.txt",), ()):
+        report = fill(memory_store, read_documents([here], root="docs"), prune=True)
+        assert report.documents_removed == removed
+        assert stored(memory_store) == {"docs/a.txt", "docs/c.txt", "docs/d.txt"}
+        assert f"2 stored documents come from {there.as_posix()}" in caplog.text
+        caplog.clear()
+    fill(memory_store, read_documents([there]), prune=True)
+    assert caplog.text == ""
+
+
+def test_folder_in_another_place_is_adopted_by_its_name(
+    memory_store, tmp_path: Path, caplog
+) -> None:
+    """Its documents that are there still; of the others nobody knows whether it is that folder."""
     old = write(tmp_path / "old" / "docs", a_txt="One.", b_txt="Two.", c_txt="Three.")
     fill(memory_store, read_documents([old]))
     new = write(tmp_path / "new" / "docs", a_txt="One.", b_txt="Two, edited.")
@@ -225,7 +311,11 @@ def test_folder_in_another_place_is_adopted_by_its_name(memory_store, tmp_path: 
 
     report = fill(memory_store, before, prune=True)
 
-    assert report.documents_removed == ("docs/c.txt",)
+    assert report.documents_removed == ()
+    assert f"1 stored documents come from {old.as_posix()}" in caplog.text
     assert (report.documents_embedded, report.documents_unchanged) == (0, 2)
+    handbook = collection(memory_store)
+    left = handbook.documents(filters={"document_root": old.as_posix()})
+    handbook.delete([entry.document_id for entry in left])
     assert {record.root for record in memory_store.records.values()} == {"docs"}
-    assert collection(memory_store).verify().ok
+    assert handbook.verify().ok

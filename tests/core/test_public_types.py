@@ -177,8 +177,9 @@ ENTRIES = [
             "api": None,
             "revision": None,
             "trust_remote_code": False,
+            "engine": "auto",
             "device": "auto",
-            "dtype": "auto",
+            "precision": "auto",
             "dimensions": None,
             "normalize": None,
             "truncate": False,
@@ -328,6 +329,7 @@ def test_table_is_complete() -> None:
         "IngestReport",
         "Collected",
         "Usage",
+        "EmbedderInfo",
         "Hit",
         "Chunk",
         "Source",  # what readers give

@@ -25,6 +25,7 @@ from jina_integrations import (
     TokenChunker,
 )
 from jina_integrations.errors import RecipeMismatchError, StoreCorruptError
+from jina_integrations.models import TaskScheme
 from jina_integrations.recipe import FORMAT, Difference, hash_values
 from jina_integrations.settings import EmbedderSettings, roles
 from jina_integrations.types import Heading, Page
@@ -46,7 +47,7 @@ LATE = {"late_chunking": True}
 
 CHANGES: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {
     "model": [({}, {"model": "other words"})],
-    "dtype": [({}, {"dtype": "bfloat16"}), ({}, {"dtype": "float16"})],
+    "precision": [({}, {"precision": "bfloat16"}), ({}, {"precision": "int8"})],
     "dimensions": [({}, {"dimensions": 8}), ({"dimensions": 8}, {"dimensions": 16})],
     "normalize": [({}, {"normalize": False})],
     "late_chunking": [({}, LATE)],
@@ -60,14 +61,19 @@ SAME: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {
     "backend": [({}, {"backend": "local"})],
     "revision": [({}, {"revision": "main"})],
     "trust_remote_code": [({}, {"trust_remote_code": True, "revision": "0" * 40})],
+    "engine": [({}, {"engine": "onnx"}), ({}, {"engine": "torch"})],
     "device": [({}, {"device": "cpu"})],
-    "dtype": [({}, {"dtype": "float32"})],
+    "precision": [({}, {"precision": "float32"})],
     "dimensions": [({}, {"dimensions": 32})],
     "normalize": [({}, {"normalize": True})],
     "truncate": [({}, {"truncate": True})],
     "long": [({}, {"long": "error"})],
     "late_chunking": [({}, {"late_chunking": False})],
-    "window_tokens": [({}, {"window_tokens": 64}), (LATE, {**LATE, "window_tokens": 8192})],
+    "window_tokens": [
+        ({}, {"window_tokens": 64}),
+        ({"truncate": True}, {"truncate": True, "window_tokens": 64}),
+        (LATE, {**LATE, "window_tokens": 8192}),
+    ],
     "overlap_tokens": [({}, {"overlap_tokens": 3}), (LATE, {**LATE, "overlap_tokens": 16})],
     "context_weight": [({}, {"context_weight": 0.5}), (LATE, {**LATE, "context_weight": 1.0})],
     "batch_tokens": [({}, {"batch_tokens": 9})],
@@ -159,6 +165,18 @@ def test_another_chunker_is_another_version_and_no_drift(chunker: Any) -> None:
     assert right.drift(left) == []
 
 
+def test_how_many_pieces_a_service_encodes_together_is_drift(words) -> None:
+    """Of late chunking alone, and only through an API."""
+    fewer: dict[str, Any] = {"api": ApiSettings(request_inputs=3)}
+    assert recipe(**LATE, **fewer).version(DOCUMENT) == recipe(**LATE).version(DOCUMENT)
+    words.kind = "api"
+    assert recipe(**fewer).version(DOCUMENT) == recipe().version(DOCUMENT)
+    left, right = recipe(**LATE), recipe(**LATE, **fewer)
+    assert left.fingerprint == right.fingerprint
+    assert left.version(DOCUMENT) != right.version(DOCUMENT)
+    assert [str(item) for item in right.drift(left)] == ["request_inputs=512 (here 3)"]
+
+
 def test_heading_context_is_another_version_and_drift() -> None:
     left, right = recipe(), recipe(heading_context=True)
     assert left.fingerprint == right.fingerprint
@@ -220,6 +238,13 @@ def test_a_recipe_holds_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "secret-of-the-test" not in repr(left) + json.dumps(left.to_dict())
 
 
+def test_the_format_is_part_of_both_hashes() -> None:
+    left = recipe()
+    right = replace(left, format=FORMAT + 1)
+    assert left.fingerprint != right.fingerprint
+    assert left.version(DOCUMENT) != right.version(DOCUMENT)
+
+
 @pytest.mark.parametrize("number", [None, 1, FORMAT + 1, str(FORMAT)])
 def test_another_format_is_refused_with_a_way_out(number: object) -> None:
     values = {**recipe().to_dict(), "format": number}
@@ -236,9 +261,16 @@ def test_a_broken_recipe_is_refused(name: str, wrong: object) -> None:
 
 
 def test_a_difference_names_both_values() -> None:
-    assert str(Difference("dtype", "float32", "half")) == "dtype='float32' (here 'half')"
+    assert str(Difference("precision", "float32", "half")) == "precision='float32' (here 'half')"
     (difference,) = recipe(dimensions=8).vector_drift(recipe())
     assert str(difference) == "dimensions=32 (here 8)"
+
+
+def test_a_corrected_row_of_a_model_is_named(words, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = recipe()
+    card = replace(words.card.fget(None), pooling="cls", tasks={"passage": TaskScheme("passage: ")})
+    monkeypatch.setattr(words, "card", property(lambda _: card))
+    assert [item.name for item in recipe().vector_drift(left)] == ["tasks", "pooling"]
 
 
 def test_another_model_is_named_rather_than_its_files() -> None:

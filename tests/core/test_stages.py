@@ -12,7 +12,16 @@ from jina_integrations import Document, Embedder
 from jina_integrations.errors import RootConflictError
 from jina_integrations.ingestion.isolation import isolate
 from jina_integrations.ingestion.ledger import StoredDocument, look_up
-from jina_integrations.ingestion.stages import Job, Written, chunk, embed, plan, retire, write
+from jina_integrations.ingestion.stages import (
+    Job,
+    Plan,
+    Written,
+    chunk,
+    embed,
+    plan,
+    retire,
+    write,
+)
 from jina_integrations.stores import AnyOf, CollectionInfo
 from jina_integrations.stores.access import StoreAccess
 from jina_integrations.testing import MemoryStore
@@ -32,7 +41,8 @@ def test_everything_between_the_stages_is_plain(job: Job) -> None:
     planned = pickle.loads(pickle.dumps(plan(documents, {}, job.recipe)))
     assert planned == plan(corpus(8), {}, job.recipe)
 
-    chunked, failures = pickle.loads(pickle.dumps(chunk(job, planned.pending)))
+    pending = [(item.document, item.version) for item in planned]
+    chunked, failures = pickle.loads(pickle.dumps(chunk(job, pending)))
     assert failures == []
     assert [item.document for item in chunked] == documents
 
@@ -73,11 +83,17 @@ def test_plan(job: Job) -> None:
         job.recipe,
     )
 
-    assert [item.id for item, _ in planned.pending] == ["a", "c", "d", "f"]
-    assert planned.unchanged == ["b", "e"]
-    assert planned.stale == {name: {"old"} for name in "def"}
-    assert planned.partial == {"e": {"old"}}
-    assert planned.mended == {"c", "f"}
+    old = frozenset(["old"])
+    a, b, c, d, e, f = documents
+    assert planned == [
+        Plan(a, version["a"]),
+        Plan(b, version["b"], is_stored=True),
+        Plan(c, version["c"], is_mended=True),
+        Plan(d, version["d"], stale=old),
+        Plan(e, version["e"], is_stored=True, stale=old, partial=old),
+        Plan(f, version["f"], is_mended=True, stale=old),
+    ]
+    assert [item.document.id for item in planned if item.is_done] == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +115,8 @@ def test_roots(job: Job, root: str, stored_root: str, allowed: bool) -> None:
     stored = {item.id: StoredDocument(stored_root, frozenset(["v"]), frozenset(["v"]))}
 
     if allowed:
-        assert plan([item], stored, job.recipe).pending
+        (planned,) = plan([item], stored, job.recipe)
+        assert not planned.is_stored
     else:
         with pytest.raises(RootConflictError, match=r"docs/a\.txt"):
             plan([item], stored, job.recipe)

@@ -82,9 +82,9 @@ class WatchedStore(MemoryStore):
         self.requests.append(list(records))
         super().write(records)
 
-    def delete(self, where: Conditions) -> int:
+    def delete(self, where: Conditions) -> None:
         self.step("delete")
-        return super().delete(where)
+        super().delete(where)
 
     def count(self, where: Conditions) -> int:
         self.step("count")
@@ -100,6 +100,9 @@ class WatchedStore(MemoryStore):
 
     def settle(self) -> None:
         self.step("settle")
+
+    def release(self) -> None:
+        self.step("release")
 
     def close(self) -> None:
         self.step("close")
@@ -148,6 +151,7 @@ def call_all(access: StoreAccess) -> dict[str, Callable[[], object]]:
         "scan": lambda: list(access.scan()),
         "search": lambda: access.search(QUERY, k=1),
         "settle": access.settle,
+        "release": access.release,
         "close": access.close,
     }
 
@@ -231,6 +235,78 @@ def test_a_chunk_is_sent_once_and_the_last_stays(access: StoreAccess, store: Wat
     expected = dict(enumerate(dense_vectors(3, seed=2)))
     for item in (first, second, third):
         np.testing.assert_array_equal(item.vectors.dense, expected[item.chunk.index])
+
+
+def test_a_deletion_is_counted_before(access: StoreAccess, store: WatchedStore) -> None:
+    """So it is right also where the answer to the deletion is lost; none is made for nothing."""
+    access.write(records("a", "v1", 5))
+    store.calls.clear()
+    assert access.delete((AnyOf("document_id", ("b",)),)) == 0
+    assert store.calls == ["count"]
+    assert access.delete(()) == 5
+    assert store.calls == ["count", "count", "delete"]
+
+
+# Work that writes
+
+
+def test_work_that_ends_well_settles_what_it_wrote(
+    access: StoreAccess, store: WatchedStore
+) -> None:
+    with access.writing():
+        access.search(QUERY, k=1)
+    assert store.calls == ["search", "release"]
+    store.calls.clear()
+    with access.writing():
+        access.write(records("a", "v1", 1))
+    with access.writing():
+        assert access.delete((AnyOf("document_id", ("b",)),)) == 0
+    assert store.calls == ["write", "settle", "release", "count", "release"]
+
+
+def test_work_that_fails_lets_others_write(access: StoreAccess, store: WatchedStore) -> None:
+    """What it wrote is settled by the next."""
+
+    def work() -> None:
+        with access.writing():
+            access.write(records("a", "v1", 1))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert store.calls == ["write", "release"]
+    with access.writing():
+        pass
+    assert store.calls == ["write", "release", "settle", "release"]
+
+
+def test_a_store_that_cannot_settle_lets_others_write(
+    access: StoreAccess, store: WatchedStore
+) -> None:
+    def fail(call: str) -> None:
+        if call == "settle":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    store.before = fail
+    with pytest.raises(StoreFullError), access.writing():
+        access.write(records("a", "v1", 1))
+    assert store.calls == ["write", "settle", "release"]
+    store.before = lambda call: None
+    access.drop()
+    store.calls.clear()
+    with access.writing():
+        pass
+    assert store.calls == ["release"]  # and nothing is settled in a collection that is gone
+
+
+def test_a_long_run_is_settled_on_its_way() -> None:
+    """Whenever so many bytes of vectors have been written."""
+    store = WatchedStore(settle_bytes=40 * DIMENSIONS * 4)
+    access = StoreAccess(store)
+    access.create(INFO)
+    for number in range(9):
+        access.write(records(f"d{number}", "v1", 10))
+    assert [row for row, call in enumerate(store.calls) if call == "settle"] == [6, 11]
 
 
 # What is refused before the store sees it
@@ -327,6 +403,38 @@ def test_made_by_another_process_meanwhile(store: WatchedStore) -> None:
     access = StoreAccess(store)
     assert access.create(CollectionInfo({"model": "mine"}, INFO.dimensions)) == INFO
     assert access.info == INFO
+
+
+def test_a_store_may_refuse_to_make_what_is_there(store: WatchedStore) -> None:
+    """Another process has been faster, or the answer to our own first request was lost."""
+
+    def refuse(call: str) -> None:
+        if call == "create":
+            raise RuntimeError("exists already")
+
+    store.before = refuse
+    access = StoreAccess(store)
+    assert access.create(CollectionInfo({"model": "mine"}, INFO.dimensions)) == INFO
+    MemoryStore.drop(store)
+    with pytest.raises(StoreError, match="exists already"):
+        access.create(INFO)
+
+
+def test_made_anew_by_another_process(
+    access: StoreAccess, store: WatchedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it remembers is asked again now and then."""
+    access.search(QUERY, k=1)
+    MemoryStore.drop(store)
+    MemoryStore.create(store, CollectionInfo({"model": "other"}, {"dense": 3}))
+    assert access.info == INFO
+    monkeypatch.setattr(access_module, "_INFO_AGE_S", -1.0)
+    assert access.info.recipe == {"model": "other"}
+    with pytest.raises(InvalidInputError, match=r"the collection's have \(3,\)"):
+        access.search(QUERY, k=1)
+    MemoryStore.drop(store)
+    with pytest.raises(CollectionNotFoundError):
+        access.search(QUERY, k=1)
 
 
 def test_dropped_while_it_is_made(store: WatchedStore) -> None:
@@ -497,6 +605,10 @@ def test_whatever_the_library_raises_becomes_ours(
         if name == call:
             raise error
 
+    access.write(records("b", "v1", 1))
+    if call == "create":
+        access.drop()
+    store.calls.clear()
     store.before = fail
     with pytest.raises(StoreError, match=r"^collection 'watched .*' in memory: ") as caught:
         call_all(access)[call]()
@@ -562,7 +674,7 @@ def test_a_store_sees_one_call_at_a_time(access: StoreAccess, store: WatchedStor
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(work, range(40))) == [2] * 40
-    assert entered == {"write": 40, "search": 40, "delete": 40, "scan": 40}
+    assert entered == dict.fromkeys(["write", "search", "count", "delete", "scan"], 40)
     assert access.count() == 80
 
 
@@ -578,4 +690,5 @@ def test_a_busy_database_is_asked_again() -> None:
     from jina_integrations.stores.failures import explain_error
 
     for code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        assert type(explain_error(sqlite_error(code), where="a store")) is StoreUnavailableError
+        meaning = explain_error(sqlite_error(code), MemoryStore("busy"))
+        assert type(meaning) is StoreUnavailableError

@@ -19,18 +19,20 @@ _LATE_CHUNKING: Final = {"late_chunking", "context_weight"}
 
 _WINDOWS: Final = {"window_tokens", "overlap_tokens"}
 
-_WEIGHTS: Final = {"backend", "revision", "base_url"}
+_MACHINE: Final = {"engine": "auto", "device": "auto"}
+"""Settings that are a matter of the machine, and what they are where they are not stored."""
+
+_WEIGHTS: Final = {"backend", "revision"}
 """Settings of the place by which a model's name may come to mean other weights."""
 
 
 def describe(embedder: Embedder, task: SymmetricTask | None) -> dict[str, object]:
     """The configuration to store: JSON values, with the backend that ``"auto"`` came to.
 
-    The device is left out: it is a matter of the machine. So are, for a local model, the settings
-    of an API that was not taken.
+    What is a matter of the machine is left out. So are, for a local model, the settings of an API
+    that was not taken.
     """
-    settings = embedder.to_dict()
-    del settings["device"]
+    settings = {k: v for k, v in embedder.to_dict().items() if k not in _MACHINE}
     if embedder.backend == "local":
         settings["api"] = None
     return {**settings, "backend": embedder.backend, "task": task}
@@ -47,7 +49,7 @@ def parse(config: Mapping[str, object]) -> tuple[EmbedderSettings, SymmetricTask
         raise InvalidSettingError(f"task must be one of {get_args(SymmetricTask)}, not {task!r}")
     settings = {name: value for name, value in config.items() if name != "task"}
     return (
-        EmbedderSettings.from_dict({**settings, "device": "auto"}),
+        EmbedderSettings.from_dict({**settings, **_MACHINE}),
         cast("SymmetricTask | None", task),
     )
 
@@ -95,12 +97,10 @@ def _decides_vectors(config: Mapping[str, object]) -> dict[str, object]:
         for name, role in roles(EmbedderSettings).items()
         if (role in ("vector", "document") or name in _WEIGHTS) and name not in unused
     }
-    if settings.dtype == "auto":
-        used["dtype"] = "float32"
+    if settings.precision == "auto":
+        used["precision"] = "float32"
     card = MODEL_CARDS.get(settings.model)
     if card is not None:
-        if card.service is not None:  # the same vectors on every server
-            used["base_url"] = None
         used["dimensions"] = settings.dimensions or card.dimensions
         used["normalize"] = is_unit(settings)
     return {**used, "task": task}

@@ -21,7 +21,7 @@ from jina_integrations.errors import InvalidSettingError, StoreError, StoreUnava
 from jina_integrations.stores import Capabilities, CollectionInfo, Conditions, Store
 from jina_integrations.stores.access import lists_of
 from jina_integrations.stores.addresses import FolderAddress, ServerAddress, read_key
-from jina_integrations.stores.base import INFO_KEY
+from jina_integrations.stores.base import INFO_KEY, collection_name
 from jina_integrations.stores.connection import Connection, WatchedFolder
 from jina_integrations.stores.failures import corrupt, explain_error, explain_status, full
 from jina_integrations.stores.records import metadata_of, record_from, record_id
@@ -31,13 +31,14 @@ from .filters import to_where
 
 __all__ = ["ChromaStore"]
 
-_KEY_VARIABLE: Final = "CHROMA_API_KEY"
-
 _INDEX_SIGNS: Final = ("hnsw", "finding id")
 """The engine has no code for an index of vectors that cannot be read, or that lacks one."""
 
 _VARIABLES: Final = 32_766
 """Of one statement of SQLite's (https://www.sqlite.org/limits.html, item 9)."""
+
+_PAGE: Final = 512
+"""Records of one request of a scan; `StoreAccess.scan` takes as many at a time."""
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,510}[a-zA-Z0-9]")
 """What Chroma takes as a collection's name."""
@@ -53,8 +54,9 @@ class ChromaStore(Store):
     """One Chroma collection.
 
     Args:
-        client: A ready synchronous client, which stays the caller's to close. The folder of a
-            persistent one is not locked: let no other process write to it.
+        client: A ready synchronous client, which stays the caller's to close; the folder of a
+            persistent one is not locked: let no other process write to it. Or a connection that
+            opens one when it is needed.
         collection: The collection's name: 3 to 512 letters, digits, ``.``, ``_`` or ``-``, with a
             letter or a digit at both ends.
 
@@ -74,45 +76,39 @@ class ChromaStore(Store):
         time_limit_s=60.0,  # its client waits for a server without end
     )
 
-    def __init__(self, client: ClientAPI, collection: str) -> None:
-        self._connection = Connection.of_caller(client, ClientAPI)  # type: ignore[type-abstract]
-        self._start(collection)
-        if client.get_settings().chroma_server_host is None:
-            self.capabilities = _IN_PROCESS
+    key_variable = "CHROMA_API_KEY"
 
-    _connection: Connection[ClientAPI] | Connection[Client]
-
-    @classmethod
-    def from_address(cls, address: str) -> Self:
-        """The forms are in the package's docstring."""
-        store = cls.__new__(cls)
-        if address.startswith("chroma+"):
-            server = ServerAddress.parse(address)
-            store._start(server.collection, server.url)
-            store._connection = Connection(partial(_connect, server), close=Client.close)
-            return store
-        parts = FolderAddress.parse(address)
-        store._start(parts.collection, parts.path)
-        store._connection = WatchedFolder(
-            parts.folder,
-            store.name,
-            connect=_start_engine,
-            close=Client.close,
-            first="chroma.sqlite3",
-            files="*/index_metadata.pickle",
-        )
-        store.capabilities = _IN_PROCESS
-        return store
-
-    def _start(self, collection: str, address: str = "") -> None:
+    def __init__(self, client: ClientAPI | Connection[ClientAPI], collection: str) -> None:
         if not _NAME.fullmatch(collection):
             raise InvalidSettingError(
                 f"Chroma collection {collection!r:.80}: a name has 3 to 512 of a-z, A-Z, 0-9, '.', "
                 "'_' and '-', and a letter or a digit at both ends"
             )
-        self.name = f"Chroma collection {collection!r}" + (address and f" at {address}")
+        name = collection_name("Chroma", collection)
+        self._connection = Connection.of(client, ClientAPI, name=name)  # type: ignore[type-abstract]
+        self.name = self._connection.name
         self._collection_name = collection
         self._opened: tuple[ClientAPI, chromadb.Collection] | None = None
+        if _is_in_process(client):
+            self.capabilities = _IN_PROCESS
+
+    @classmethod
+    def from_address(cls, address: str) -> Self:
+        """The forms are in the package's docstring."""
+        if address.startswith("chroma+"):
+            server = ServerAddress.parse(address)
+            name = collection_name("Chroma", server.collection, server.url)
+            return cls(Connection(name, partial(_connect, server), close=_close), server.collection)
+        parts = FolderAddress.parse(address)
+        folder = WatchedFolder(
+            collection_name("Chroma", parts.collection, parts.path),
+            parts.folder,
+            connect=_start_engine,
+            close=_close,
+            first="chroma.sqlite3",
+            files="*/index_metadata.pickle",
+        )
+        return cls(folder, parts.collection)
 
     def describe(self) -> CollectionInfo | None:
         """From the collection's metadata."""
@@ -145,7 +141,6 @@ class ChromaStore(Store):
         if self._connection.exists():
             with suppress(NotFoundError):
                 self._connection.opened(to_write=True).delete_collection(self._collection_name)
-            self.settle()  # nothing else follows
 
     def write(self, records: Sequence[Record]) -> None:
         """One upsert."""
@@ -156,10 +151,9 @@ class ChromaStore(Store):
             metadatas=[cast("chromadb.Metadata", metadata_of(record)) for record in records],
         )
 
-    def delete(self, where: Conditions) -> int:
-        """By Chroma's own count."""
-        selection = to_where(where) or _EVERYTHING
-        return self._collection(to_write=True).delete(where=selection)["deleted"]
+    def delete(self, where: Conditions) -> None:
+        """By the conditions."""
+        self._collection(to_write=True).delete(where=to_where(where) or _EVERYTHING)
 
     def count(self, where: Conditions) -> int:
         """Of the ids, since Chroma counts no selection."""
@@ -168,24 +162,20 @@ class ChromaStore(Store):
         return collection.count() if selection is None else len(self._ids(collection, selection))
 
     def scan(self, where: Conditions, *, content: bool, vectors: bool) -> Iterator[Record]:
-        """By ids, which stay in memory: a page by offset would cost as much as all before it."""
-        collection = self._collection()
+        """After the first page by ids, which stay in memory: offsets would cost as the square."""
+        collection, selection = self._collection(), to_where(where)
         fields = ["metadatas"] + ["documents"] * content + ["embeddings"] * vectors
-        for ids in lists_of(self._ids(collection, to_where(where)), 256):
-            page = collection.get(ids=ids, include=cast("chromadb.Include", fields))
-            metadatas = page["metadatas"] or []
-            texts = (page["documents"] or []) if content else [""] * len(metadatas)
-            rows = cast("Sequence[object]", page["embeddings"] if vectors else [None] * len(texts))
-            for text, metadata, row in zip(texts, metadatas, rows, strict=True):
-                yield self._record(text, metadata, row)
+        get = partial(collection.get, include=cast("chromadb.Include", fields))
+        page = get(where=selection, limit=_PAGE)
+        yield from self._records(page)
+        if len(page["ids"]) == _PAGE:
+            seen = set(page["ids"])
+            ids = (name for name in self._ids(collection, selection) if name not in seen)
+            for part in lists_of(ids, _PAGE):
+                yield from self._records(get(ids=part))
 
     def search(
-        self,
-        vector: FloatArray | SparseVector,
-        *,
-        kind: VectorKind,  # noqa: ARG002 - dense is the only kind
-        k: int,
-        where: Conditions,
+        self, vector: FloatArray | SparseVector, *, kind: VectorKind, k: int, where: Conditions
     ) -> list[Hit]:
         """By Chroma's HNSW index, which is approximate in large collections."""
         response = self._collection().query(
@@ -203,9 +193,9 @@ class ChromaStore(Store):
             for text, metadata, distance in zip(texts, metadatas, distances, strict=True)
         ]
 
-    def settle(self) -> None:
+    def release(self) -> None:
         """Let others write to the folder."""
-        self._connection.settle()
+        self._connection.release()
 
     def close(self) -> None:
         """Close what this store opened; a caller's own client stays open."""
@@ -216,14 +206,13 @@ class ChromaStore(Store):
         """By chromadb's types, its words, and what the folder shows."""
         is_internal = isinstance(error, InternalError)
         if isinstance(error, ChromaError) and not is_internal:
-            status, words = error.code(), str(error)
-            return explain_status(status, where=self.name, words=words, key_variable=_KEY_VARIABLE)
-        meaning = explain_error(error, where=self.name, key_variable=_KEY_VARIABLE)
+            return explain_status(error.code(), str(error), self)
+        meaning = explain_error(error, self)
         if not is_internal or type(meaning) is not StoreError:
             return meaning
         if any(sign in str(error).lower() for sign in _INDEX_SIGNS):
-            if self._connection.is_outdated():
-                return StoreUnavailableError(f"{self.name}: another process is writing its index")
+            if self._connection.renewed():
+                return StoreUnavailableError(f"{self.name}: another process has written to it")
             return corrupt(self.name, error)
         return full(self.name) if self._connection.is_nearly_full() else meaning
 
@@ -237,6 +226,14 @@ class ChromaStore(Store):
     def _ids(self, collection: chromadb.Collection, where: chromadb.Where | None) -> list[str]:
         return collection.get(where=where, include=[])["ids"]
 
+    def _records(self, page: chromadb.GetResult) -> Iterator[Record]:
+        metadatas = page["metadatas"] or []
+        texts = page["documents"] or [""] * len(metadatas)
+        rows = page["embeddings"]
+        vectors = cast("Sequence[object]", [None] * len(metadatas) if rows is None else rows)
+        for text, metadata, vector in zip(texts, metadatas, vectors, strict=True):
+            yield self._record(text, metadata, vector)
+
     def _record(self, text: object, metadata: object, row: object = None) -> Record:
         dense = None if row is None else np.asarray(row, np.float32)
         return record_from(text, metadata, where=self.name, vectors=Vectors(dense=dense))
@@ -245,18 +242,27 @@ class ChromaStore(Store):
 _IN_PROCESS: Final = replace(ChromaStore.capabilities, many_writers=False, time_limit_s=None)
 
 
-def _connect(server: ServerAddress) -> Client:
-    key = read_key(_KEY_VARIABLE)
-    client = chromadb.HttpClient(
+def _is_in_process(client: ClientAPI | Connection[ClientAPI]) -> bool:
+    if isinstance(client, Connection):
+        return isinstance(client, WatchedFolder)
+    return client.get_settings().chroma_server_host is None
+
+
+def _connect(server: ServerAddress) -> ClientAPI:
+    key = read_key(ChromaStore.key_variable)
+    return chromadb.HttpClient(
         host=server.url_host,
         port=server.port or _DEFAULT_PORTS[server.scheme],
         ssl=server.scheme == "https",
         headers={"x-chroma-token": key} if key else {},
     )
-    return cast("Client", client)  # it is annotated as the interface, which cannot be closed
 
 
-def _start_engine(folder: Path) -> Client:
+def _close(client: ClientAPI) -> None:
+    cast("Client", client).close()  # the interface, as which it is annotated, has no such method
+
+
+def _start_engine(folder: Path) -> ClientAPI:
     """A persistent client that shares no engine with others of the process."""
     system = System(Settings(is_persistent=True, persist_directory=str(folder)))
     system.instance(ServerAPI)  # type: ignore[type-abstract]  # as chromadb itself asks for it

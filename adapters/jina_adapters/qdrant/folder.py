@@ -9,20 +9,20 @@ document.
 from __future__ import annotations
 
 import json
-import pickle
 import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from qdrant_client import QdrantClient, models
 
 from jina_integrations.errors import InvalidSettingError
 from jina_integrations.stores import CollectionInfo, Conditions, FolderAddress
+from jina_integrations.stores.access import lists_of
+from jina_integrations.stores.base import collection_name
 from jina_integrations.stores.connection import FolderConnection
-from jina_integrations.stores.failures import corrupt, locked
+from jina_integrations.stores.failures import corrupt, locked, reading
 from jina_integrations.stores.metadata_index import MetadataIndex
 from jina_integrations.stores.records import metadata_of, record_id
 from jina_integrations.types import Record
@@ -31,17 +31,6 @@ from .points import LEDGER_FIELDS, TEXT_FIELDS, record_of
 from .store import LOCAL_CAPABILITIES, PAGE, QdrantStore
 
 __all__ = ["QdrantFolderStore"]
-
-_UNREADABLE: Final = (
-    ValueError,  # JSON, unicode, pydantic, the legacy format
-    LookupError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    pickle.UnpicklingError,
-)
-"""What opening a garbled ``meta.json`` or a garbled pickle raises."""
 
 
 class QdrantFolderStore(QdrantStore):
@@ -54,16 +43,17 @@ class QdrantFolderStore(QdrantStore):
     capabilities = LOCAL_CAPABILITIES
 
     def __init__(self, address: FolderAddress) -> None:
-        self._folder = address.folder
-        self._known: MetadataIndex | None = None
-        self._start(address.collection, address.path)
-        self._connection = FolderConnection(
+        name = collection_name("Qdrant", address.collection, address.path)
+        connection = FolderConnection(
+            name,
             address.folder,
-            self.name,
-            connect=partial(_connect, name=self.name),
+            connect=partial(_connect, name=name),
             close=QdrantClient.close,
             first="meta.json",
         )
+        super().__init__(connection, address.collection)
+        self._folder = address.folder
+        self._known: MetadataIndex | None = None
 
     @classmethod
     def from_address(cls, address: str) -> QdrantFolderStore:
@@ -92,13 +82,10 @@ class QdrantFolderStore(QdrantStore):
             super().write(records)
             index.add((record_id(record), metadata_of(record)) for record in records)
 
-    def delete(self, where: Conditions) -> int:
+    def delete(self, where: Conditions) -> None:
         """By ids."""
         with self._changing() as index:
-            ids = index.pop(where)
-            if ids:
-                self._delete(models.PointIdsList(points=[*ids]))
-        return len(ids)
+            self._delete(models.PointIdsList(points=[*index.pop(where)]))
 
     def count(self, where: Conditions) -> int:
         """By ids."""
@@ -106,13 +93,10 @@ class QdrantFolderStore(QdrantStore):
 
     def scan(self, where: Conditions, *, content: bool, vectors: bool) -> Iterator[Record]:
         """By ids."""
-        ids = self._index().select(where)
-        for start in range(0, len(ids), PAGE):
+        fields = TEXT_FIELDS if content else LEDGER_FIELDS
+        for ids in lists_of(self._index().select(where), PAGE):
             for point in self._connection.opened().retrieve(
-                self._collection,
-                ids[start : start + PAGE],
-                with_payload=TEXT_FIELDS if content else LEDGER_FIELDS,
-                with_vectors=vectors,
+                self._collection, ids, with_payload=fields, with_vectors=vectors
             ):
                 yield record_of(point.payload, point.vector, name=self.name)
 
@@ -135,11 +119,9 @@ class QdrantFolderStore(QdrantStore):
             if "collection" in names:
                 raise corrupt(self.name, "meta.json is missing")
             return False
-        try:
+        with reading(self.name):
             meta = json.loads((self._folder / "meta.json").read_text(encoding="utf-8"))
             is_known = self._collection in meta["collections"]
-        except _UNREADABLE as exc:
-            raise corrupt(self.name, f"meta.json: {type(exc).__name__}") from exc
         database = self._folder / "collection" / self._collection / "storage.sqlite"
         if is_known and not (database.exists() and database.stat().st_size):
             raise corrupt(self.name, "storage.sqlite is missing or empty")
@@ -166,10 +148,9 @@ class QdrantFolderStore(QdrantStore):
 def _connect(folder: Path, *, name: str) -> QdrantClient:
     # Said by the core, once, with the way out.
     warnings.filterwarnings("ignore", "Local mode is not recommended", UserWarning)
-    try:
-        # One call at a time is the core's rule; the check would forbid a second thread, too.
-        return QdrantClient(path=str(folder), force_disable_check_same_thread=True)
-    except RuntimeError as exc:  # what it raises for a folder in use
-        raise locked(name, "another process, or another client of this one,") from exc
-    except _UNREADABLE as exc:
-        raise corrupt(name, type(exc).__name__) from exc
+    with reading(name):
+        try:
+            # One call at a time is the core's rule; the check would forbid a second thread, too.
+            return QdrantClient(path=str(folder), force_disable_check_same_thread=True)
+        except RuntimeError as exc:  # what it raises for a folder in use
+            raise locked(name, "another process, or another client of this one,") from exc

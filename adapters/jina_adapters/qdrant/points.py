@@ -20,13 +20,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Generic, Literal, TypeVar
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 
 from jina_integrations.errors import UnsupportedByStoreError
-from jina_integrations.stores import AnyOf, Conditions, Exists, NoneOf, Range
-from jina_integrations.stores.records import metadata_of, record_from
+from jina_integrations.stores import AnyOf, Condition, Conditions, Exists, NoneOf, Range
+from jina_integrations.stores.records import metadata_of, record_from, record_id
 from jina_integrations.stores.tags import tag_fields, wanted_tags
 from jina_integrations.types import RESERVED_METADATA, Record, Vectors
 
@@ -35,9 +35,9 @@ __all__ = [
     "TEXT_FIELDS",
     "FilterClasses",
     "payload_of",
-    "range_fields",
+    "point_of",
+    "range_paths",
     "record_of",
-    "to_filter",
 ]
 
 LEDGER_FIELDS: Final = [
@@ -53,15 +53,10 @@ _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _Filter = TypeVar("_Filter")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilterClasses(Generic[_Filter]):
-    """The classes of which a library makes its filters; the same in all but their names."""
-
-    filter: Callable[..., _Filter]
-    field: Callable[..., object]
-    match_any: Callable[..., object]
-    number_range: Callable[..., object]
-    date_range: Callable[..., object]
+def point_of(record: Record) -> tuple[str, list[float], dict[str, object]]:
+    """Id, vector and payload."""
+    vector: list[float] = np.asarray(record.vectors.dense).tolist()
+    return record_id(record), vector, payload_of(record)
 
 
 def payload_of(record: Record) -> dict[str, object]:
@@ -82,57 +77,57 @@ def record_of(payload: Mapping[str, object] | None, vector: object = None, *, na
     return record_from(text, values.get("metadata"), where=name, vectors=vectors)
 
 
-def range_fields(where: Conditions) -> dict[str, Literal["number", "date"]]:
-    """Payload fields by whose own index the conditions are quicker."""
-    return {
-        _path("dates" if _of_dates(condition) else "metadata", condition.key): (
-            "date" if _of_dates(condition) else "number"
-        )
-        for condition in where
-        if isinstance(condition, Range | Exists)
-    }
+@dataclass(frozen=True, slots=True)
+class FilterClasses(Generic[_Filter]):
+    """The classes of which a library makes its filters; the same in all but their names."""
 
+    filter: Callable[..., _Filter]
+    field: Callable[..., object]
+    match_any: Callable[..., object]
+    number_range: Callable[..., object]
+    date_range: Callable[..., object]
 
-def to_filter(where: Conditions, classes: FilterClasses[_Filter]) -> _Filter:
-    """The selection in a library's own classes.
+    def select(self, where: Conditions) -> _Filter:
+        """The selection as the library's filter.
 
-    Raises:
-        UnsupportedByStoreError: a range, or ``exists``, of a key that Qdrant's paths cannot name.
-    """
-    must: list[object] = []
-    must_not: list[object] = []
-    for condition in where:
+        Raises:
+            UnsupportedByStoreError: a range, or ``exists``, of a key that Qdrant's paths cannot
+                name.
+        """
+        must: list[object] = []
+        must_not: list[object] = []
+        for condition in where:
+            negated = isinstance(condition, NoneOf) or (
+                isinstance(condition, Exists) and condition.exists
+            )
+            (must_not if negated else must).append(self._field(condition))
+        return self.filter(must=must, must_not=must_not)
+
+    def _field(self, condition: Condition) -> object:
+        """What the condition compares; of `NoneOf` and ``exists`` the opposite."""
         if isinstance(condition, AnyOf | NoneOf):
             has_tags, values = wanted_tags(condition)
             path = "tags" if has_tags else f"metadata.{condition.key}"
-            field = classes.field(key=path, match=classes.match_any(any=values))
-            negated = isinstance(condition, NoneOf)
-        elif isinstance(condition, Exists):
-            field = classes.field(key=_path("metadata", condition.key), is_empty=True)
-            negated = condition.exists
-        else:
-            field = _range(condition, classes)
-            negated = False
-        (must_not if negated else must).append(field)
-    return classes.filter(must=must, must_not=must_not)
+            return self.field(key=path, match=self.match_any(any=values))
+        path = _path(condition)
+        if isinstance(condition, Exists):
+            return self.field(key=path, is_empty=True)
+        bounds = {
+            name: bound.isoformat() if isinstance(bound, datetime) else bound
+            for name, bound in condition.bounds.items()
+        }
+        kind = self.date_range if condition.of_dates else self.number_range
+        return self.field(key=path, range=kind(**bounds))
 
 
-def _range(condition: Range, classes: FilterClasses[_Filter]) -> object:
-    bounds = condition.bounds
-    if not _of_dates(condition):
-        numbers = classes.number_range(**bounds)
-        return classes.field(key=_path("metadata", condition.key), range=numbers)
-    texts = {
-        name: bound.isoformat() for name, bound in bounds.items() if isinstance(bound, datetime)
-    }
-    return classes.field(key=_path("dates", condition.key), range=classes.date_range(**texts))
+def range_paths(where: Conditions) -> set[str]:
+    """Payload fields by whose own index the conditions are quicker: ``dates.…`` are of dates."""
+    return {_path(condition) for condition in where if isinstance(condition, Range | Exists)}
 
 
-def _of_dates(condition: Range | Exists) -> bool:
-    return isinstance(condition, Range) and condition.of_dates
-
-
-def _path(root: str, key: str) -> str:
+def _path(condition: Range | Exists) -> str:
+    key = condition.key
+    root = "dates" if isinstance(condition, Range) and condition.of_dates else "metadata"
     if _PLAIN_KEY.fullmatch(key):
         return f"{root}.{key}"
     if '"' in key or "\\" in key:

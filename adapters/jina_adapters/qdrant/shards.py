@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 import qdrant_edge as engine
 
-from jina_integrations.stores.failures import corrupt
-from jina_integrations.stores.folders import require_space
+from jina_integrations.stores.folders import require_space, used_bytes
 
-__all__ = ["FOLDER", "RESERVE_BYTES", "IndexParameters", "Shard", "create_shard"]
-
-IndexParameters: TypeAlias = (
-    engine.KeywordIndexParams
-    | engine.IntegerIndexParams
-    | engine.FloatIndexParams
-    | engine.DatetimeIndexParams
-)
+__all__ = ["FOLDER", "RESERVE_BYTES", "SEGMENT_BYTES", "Shard", "create_shard"]
 
 FOLDER: Final = "shard"
 """Of the engine's files, in the collection's folder."""
@@ -34,10 +26,11 @@ RESERVE_BYTES: Final = 128 * 2**20
 """Free space without which nothing is written.
 
 The engine writes through mapped files of 32 MiB (log, vectors, payload; qdrant-edge-py 0.9.0).
-Where the disk has no room for a page of theirs, the system ends the process with SIGBUS.
+Where the disk has no room for a page of theirs, the system ends the process with SIGBUS. One write
+of the core's, of 3 MB of vectors, needs less than what three such files leave of it.
 """
 
-_INDEXES: Final[dict[str, IndexParameters]] = {
+_INDEXES: Final[dict[str, engine.KeywordIndexParams | engine.IntegerIndexParams]] = {
     "tags": engine.KeywordIndexParams(),
     # Selected by the ledger alone; the graph need not know them.
     "metadata.document_id": engine.KeywordIndexParams(enable_hnsw=False),
@@ -71,49 +64,30 @@ class Shard:
 
     Args:
         folder: The collection's.
-        name: The store's name for messages.
 
     Attributes:
         engine: The engine's object.
-
-    Raises:
-        StoreCorruptError: its files cannot be read.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self._files = folder / FOLDER
         self._writing = threading.RLock()
-        self._unsettled_bytes = 0
-        try:
-            self.engine = engine.EdgeShard.load(str(self._files))
-        except Exception as exc:  # the engine has no other type; the folder is ours and locked
-            raise corrupt(name, exc) from exc
-        except BaseException as exc:
-            if type(exc).__name__ != "PanicException":  # pyo3's, which is no Exception
-                raise
-            raise corrupt(name, exc) from exc
+        self.engine = engine.EdgeShard.load(str(self._files))
         self._fields = set(self.engine.info().payload_schema)
 
-    def update(self, operation: engine.UpdateOperation, *, vector_bytes: int = 0) -> None:
+    def update(self, operation: engine.UpdateOperation) -> None:
         """Apply it; on the disk when this returns, also if the power fails then.
 
         An update alone is in the engine's log, from which it survives the process; the flush syncs
         log and segments (seen with strace: msync and fsync of each).
 
-        Args:
-            operation: What to do.
-            vector_bytes: Size of the vectors that it writes.
-
         Raises:
             OSError: ENOSPC.
         """
         with self._writing:
-            require_space(self._files, RESERVE_BYTES + 2 * vector_bytes)
+            require_space(self._files, RESERVE_BYTES)
             self.engine.update(operation)
             self.engine.flush()
-            self._unsettled_bytes += vector_bytes
-            if self._unsettled_bytes >= SEGMENT_BYTES:
-                self.settle()
 
     def settle(self) -> None:
         """Build the graph of what was written; from then on it is searched, not scanned.
@@ -122,17 +96,22 @@ class Shard:
         also what keeps memory flat in a long run.
         """
         with self._writing:
-            blocks = sum(path.lstat().st_blocks for path in self._files.rglob("*"))
-            require_space(self._files, RESERVE_BYTES + min(512 * blocks, 4 * SEGMENT_BYTES))
+            copied = min(used_bytes(self._files), 4 * SEGMENT_BYTES)
+            require_space(self._files, RESERVE_BYTES + copied)
             self.engine.optimize()
-            self._unsettled_bytes = 0
 
-    def index(self, fields: Mapping[str, IndexParameters]) -> None:
-        """Make the payload indexes that are missing: 20 s of CPU each for a million chunks."""
+    def index(self, paths: Iterable[str]) -> None:
+        """Index these payload fields for ranges: 20 s of CPU each for a million chunks, once."""
         with self._writing:
-            for field in fields.keys() - self._fields:
-                self.update(engine.UpdateOperation.create_field_index(field, fields[field]))
-                self._fields.add(field)
+            for path in set(paths) - self._fields:
+                kind: type[engine.DatetimeIndexParams] | type[engine.FloatIndexParams] = (
+                    engine.DatetimeIndexParams
+                    if path.startswith("dates.")
+                    else engine.FloatIndexParams
+                )
+                index = kind(enable_hnsw=False)
+                self.update(engine.UpdateOperation.create_field_index(path, index))
+                self._fields.add(path)
 
     def close(self) -> None:
         """Close it under all stores that use it."""

@@ -9,22 +9,19 @@ from typing import Final
 import numpy as np
 from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
-from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+from qdrant_client.http.exceptions import UnexpectedResponse
 
 from jina_integrations.errors import StoreError, StoreUnavailableError
 from jina_integrations.stores import Capabilities, CollectionInfo, Conditions, ServerAddress, Store
 from jina_integrations.stores.addresses import read_key
-from jina_integrations.stores.base import INFO_KEY
+from jina_integrations.stores.base import INFO_KEY, collection_name
 from jina_integrations.stores.connection import Connection
-from jina_integrations.stores.failures import explain_error, explain_status
-from jina_integrations.stores.records import record_id
+from jina_integrations.stores.failures import explain_status
 from jina_integrations.types import FloatArray, Hit, Record, SparseVector, VectorKind
 
 from . import points as layout
 
 __all__ = ["LOCAL_CAPABILITIES", "PAGE", "QdrantStore"]
-
-_KEY_VARIABLE: Final = "QDRANT_API_KEY"
 
 _TIMEOUT_S: Final = 60
 """Per request. The default of 5 s is too short for a large upsert that waits for the disk."""
@@ -32,12 +29,12 @@ _TIMEOUT_S: Final = 60
 PAGE: Final = 256
 _ALL: Final = 2**31
 
-_CLASSES: Final = layout.FilterClasses(
-    filter=models.Filter,
-    field=models.FieldCondition,
-    match_any=models.MatchAny,
-    number_range=models.Range,
-    date_range=models.DatetimeRange,
+_FILTERS: Final = layout.FilterClasses(
+    models.Filter,
+    models.FieldCondition,
+    models.MatchAny,
+    models.Range,
+    models.DatetimeRange,
 )
 
 LOCAL_CAPABILITIES: Final = Capabilities(
@@ -60,7 +57,8 @@ class QdrantStore(Store):
     """One Qdrant collection.
 
     Args:
-        client: A ready synchronous client, which stays the caller's to close.
+        client: A ready synchronous client, which stays the caller's to close; or a connection that
+            opens one when it is needed.
         collection: The collection's name.
 
     Raises:
@@ -71,19 +69,15 @@ class QdrantStore(Store):
     capabilities = Capabilities(
         many_writers=True, max_records=256, max_bytes=16 * 2**20, max_values=1024
     )
+    key_variable = "QDRANT_API_KEY"
 
-    def __init__(self, client: QdrantClient, collection: str) -> None:
-        self._connection = Connection.of_caller(client, QdrantClient)
-        options = client.init_options
-        if options["path"] or options["location"] == ":memory:":
-            self.capabilities = LOCAL_CAPABILITIES
-        self._start(collection)
-
-    _connection: Connection[QdrantClient]
-
-    def _start(self, collection: str, address: str = "") -> None:
-        self.name = f"Qdrant collection {collection!r}" + (address and f" at {address}")
+    def __init__(self, client: QdrantClient | Connection[QdrantClient], collection: str) -> None:
+        name = collection_name("Qdrant", collection)
+        self._connection = Connection.of(client, QdrantClient, name=name)
         self._collection = collection
+        self.name = self._connection.name
+        if isinstance(client, QdrantClient) and _is_local(client):
+            self.capabilities = LOCAL_CAPABILITIES
         self._is_local = not self.capabilities.many_writers
         self._has_indexes = self._is_local
 
@@ -94,15 +88,14 @@ class QdrantStore(Store):
         Raises:
             InvalidSettingError: also where the path is ``:memory:``, lost with the process.
         """
-        if address.startswith("qdrant+"):
-            server = ServerAddress.parse(address, schemes=("http", "https", "grpc", "grpcs"))
-            store = cls.__new__(cls)
-            store._start(server.collection, server.url)
-            store._connection = Connection(partial(_connect, server), close=QdrantClient.close)
-            return store
-        from .folder import QdrantFolderStore
+        if not address.startswith("qdrant+"):
+            from .folder import QdrantFolderStore
 
-        return QdrantFolderStore.from_address(address)
+            return QdrantFolderStore.from_address(address)
+        server = ServerAddress.parse(address, schemes=("http", "https", "grpc", "grpcs"))
+        name = collection_name("Qdrant", server.collection, server.url)
+        connection = Connection(name, partial(_connect, server), close=QdrantClient.close)
+        return cls(connection, server.collection)
 
     def describe(self) -> CollectionInfo | None:
         """From the collection's metadata."""
@@ -115,18 +108,13 @@ class QdrantStore(Store):
     def create(self, info: CollectionInfo) -> None:
         """One unnamed vector with the cosine, as langchain-qdrant has it."""
         client = self._connection.opened(to_write=True)
-        try:
-            client.create_collection(
-                self._collection,
-                vectors_config=models.VectorParams(
-                    size=info.dimensions["dense"], distance=models.Distance.COSINE
-                ),
-                metadata={INFO_KEY: info.to_json()},
-            )
-        except Exception:
-            if not client.collection_exists(self._collection):
-                raise
-            return  # another process was faster
+        client.create_collection(
+            self._collection,
+            vectors_config=models.VectorParams(
+                size=info.dimensions["dense"], distance=models.Distance.COSINE
+            ),
+            metadata={INFO_KEY: info.to_json()},
+        )
         if not client.get_collection(self._collection).config.metadata:
             client.delete_collection(self._collection)
             raise StoreError(
@@ -152,28 +140,18 @@ class QdrantStore(Store):
             for field, kind in _INDEXES.items():
                 client.create_payload_index(self._collection, field, kind, wait=True)
             self._has_indexes = True
-        batch = models.Batch(
-            ids=[record_id(record) for record in records],
-            vectors=[np.asarray(record.vectors.dense).tolist() for record in records],
-            payloads=[layout.payload_of(record) for record in records],
-        )
-        self._require_done(client.upsert(self._collection, points=batch, wait=True))
+        ids, vectors, payloads = zip(*map(layout.point_of, records), strict=True)
+        batch = models.Batch(ids=[*ids], vectors=[*vectors], payloads=[*payloads])
+        self._require_done(client.upsert(self._collection, batch, wait=True))
 
-    def delete(self, where: Conditions) -> int:
-        """Counted just before."""
-        count = self.count(where)
-        if count:
-            self._delete(models.FilterSelector(filter=layout.to_filter(where, _CLASSES)))
-        return count
+    def delete(self, where: Conditions) -> None:
+        """One request that waits for the disk."""
+        self._delete(models.FilterSelector(filter=_FILTERS.select(where)))
 
     def count(self, where: Conditions) -> int:
         """Exact on a server, too."""
-        selection = layout.to_filter(where, _CLASSES)
-        return (
-            self._connection.opened()
-            .count(self._collection, count_filter=selection, exact=True)
-            .count
-        )
+        client, selection = self._connection.opened(), _FILTERS.select(where)
+        return client.count(self._collection, count_filter=selection, exact=True).count
 
     def scan(self, where: Conditions, *, content: bool, vectors: bool) -> Iterator[Record]:
         """In the order of ids."""
@@ -181,7 +159,7 @@ class QdrantStore(Store):
         while True:
             points, offset = client.scroll(
                 self._collection,
-                scroll_filter=layout.to_filter(where, _CLASSES),
+                scroll_filter=_FILTERS.select(where),
                 limit=_ALL if self._is_local else PAGE,  # local mode sorts all for each page
                 offset=offset,
                 with_payload=layout.TEXT_FIELDS if content else layout.LEDGER_FIELDS,
@@ -193,19 +171,14 @@ class QdrantStore(Store):
                 return
 
     def search(
-        self,
-        vector: FloatArray | SparseVector,
-        *,
-        kind: VectorKind,  # noqa: ARG002 - dense is the only kind
-        k: int,
-        where: Conditions,
+        self, vector: FloatArray | SparseVector, *, kind: VectorKind, k: int, where: Conditions
     ) -> list[Hit]:
         """By the server's index; local mode compares all points."""
         response = self._connection.opened().query_points(
             self._collection,
             query=np.asarray(vector).tolist(),
             limit=k,
-            query_filter=layout.to_filter(where, _CLASSES),
+            query_filter=_FILTERS.select(where),
             with_payload=layout.TEXT_FIELDS,
         )
         return [
@@ -221,15 +194,12 @@ class QdrantStore(Store):
         """By qdrant-client's own types; what is below them the core knows."""
         if isinstance(error, UnexpectedResponse):
             words = error.content.decode(errors="replace") or error.reason_phrase
-            return explain_status(
-                error.status_code or 0, where=self.name, words=words, key_variable=_KEY_VARIABLE
-            )
+            return explain_status(error.status_code or 0, words, self)
         if isinstance(error, ResourceExhaustedResponse):
             return StoreUnavailableError(
                 f"{self.name}: the server asks to wait {error.retry_after_s} s"
             )
-        below = error.source if isinstance(error, ResponseHandlingException) else error
-        return explain_error(below, where=self.name, key_variable=_KEY_VARIABLE)
+        return None
 
     def _delete(self, selector: models.PointsSelector) -> None:
         client = self._connection.opened(to_write=True)
@@ -243,6 +213,11 @@ class QdrantStore(Store):
             )
 
 
+def _is_local(client: QdrantClient) -> bool:
+    options = client.init_options
+    return bool(options["path"]) or options["location"] == ":memory:"
+
+
 def _connect(server: ServerAddress) -> QdrantClient:
     return QdrantClient(
         host=server.url_host,
@@ -250,7 +225,7 @@ def _connect(server: ServerAddress) -> QdrantClient:
         grpc_port=server.port or 6334,
         prefer_grpc=server.scheme.startswith("grpc"),
         https=server.scheme in ("https", "grpcs"),
-        api_key=read_key(_KEY_VARIABLE),
+        api_key=read_key(QdrantStore.key_variable),
         timeout=_TIMEOUT_S,
         # It asks over HTTP whatever the address, and prints rather than raises.
         check_compatibility=False,

@@ -56,10 +56,8 @@ class ApiBackend(Backend):
 
     @property
     def identity(self) -> str:
-        """The model's name; with the server's address where the name is not one of ours."""
-        if self._served.scheme is not None:
-            return f"service:{self.settings.model}"
-        return f"service:{self.settings.base_url}:{self.settings.model}"
+        """The model's name, which is all that a service says; a server may move."""
+        return f"service:{self.settings.model}"
 
     @property
     def tokenizer(self) -> Tokenizer:

@@ -21,7 +21,7 @@ __all__ = ["ServedModel", "wire_image"]
 _UNKNOWN_LIMIT: Final = 2**31 - 1
 """Tokens that a model takes of which nothing is known; its server refuses what is too long."""
 
-_LOCAL_ONLY: Final = ("revision", "trust_remote_code", "device", "dtype", "long")
+_LOCAL_ONLY: Final = ("revision", "trust_remote_code", "engine", "device", "precision", "long")
 
 
 class ServedModel:

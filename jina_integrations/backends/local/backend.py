@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...embedding.call import Call
+from ...embedding.info import EmbedderInfo
 from ...errors import InvalidSpanError, TextTooLongError
 from ...models import ModelCard
 from ...tokenizers.exact import IntArray, TextTokenizer
@@ -47,26 +48,57 @@ class LocalBackend(Backend):
         """The model's own."""
         return self._model.tokenizer
 
+    async def info(self) -> EmbedderInfo:
+        """The engine that runs the model, see `Backend.info`."""
+        model = self._model
+        choice = model.choose(self.settings)
+        return EmbedderInfo(
+            model.card.id,
+            self.kind,
+            choice.reason,
+            engine=choice.engine,
+            device=choice.device,
+            precision=choice.precision,
+            threads=choice.threads,
+        )
+
     def unload(self) -> None:
         """Forget the weights and the tokenizer, which all embedders of this model share."""
         unload_model(self.settings)
 
+    def worker_device(self, number: int) -> str:
+        """One CUDA device after the other, where the settings leave open which."""
+        device = self.settings.device
+        chosen = self._model.choose(self.settings).device
+        if device not in ("auto", "cuda") or not chosen.startswith("cuda"):
+            return device
+        from .engines.torch_device import cuda_device
+
+        return cuda_device(number)
+
     async def embed(self, texts: Sequence[str], task: Task, call: Call) -> FloatArray:
-        """One vector for each text, see `Backend.embed`."""
+        """One vector for each text, see `Backend.embed`; equal texts are encoded once."""
         model = self._model
         scheme = model.card.scheme(task)
         call.spend(requests=1)
+        numbers: dict[str, int] = {}
+        rows = np.array([numbers.setdefault(text, len(numbers)) for text in texts])
+        distinct = list(numbers)
         slabs: list[FloatArray] = []
-        for start, end in _slabs(texts):
-            streams = model.tokenizer.encode(texts[start:end], scheme.prefix)
+        for start, end in _slabs(distinct):
             sequences: list[TokenSequence] = []
+            too_long: dict[int, int] = {}
+            streams = model.tokenizer.encode(distinct[start:end], scheme.prefix)
             for number, ids in enumerate(streams):
-                try:
+                if self._takes(len(ids), model.card):
                     sequences += self._whole(ids, number, model)
-                except TextTooLongError as exc:
-                    call.fail(start + number, exc)
+                else:
+                    too_long[start + number] = len(ids)
+            for index in np.flatnonzero(np.isin(rows, list(too_long))).tolist():
+                call.fail(index, _too_long(too_long[int(rows[index])], model.card))
             slabs.append(self._pool(sequences, end - start, scheme.adapter, model, call))
-        return np.concatenate(slabs)
+        vectors = np.concatenate(slabs)
+        return vectors if len(vectors) == len(texts) else vectors[rows]
 
     async def embed_spans(
         self, texts: Sequence[str], spans: Sequence[Sequence[CharSpan]], call: Call
@@ -112,23 +144,26 @@ class LocalBackend(Backend):
             sequences,
             vectors,
             call,
-            thread=loaded.thread,
+            turns=loaded.turns,
             batch_tokens=self.settings.batch_tokens,
             adapter=adapter,
         )
 
+    def _takes(self, tokens: int, card: ModelCard) -> bool:
+        """Whether a whole text of so many tokens gets a vector."""
+        in_windows = self.settings.long == "windows" and card.pooling == "mean"
+        return tokens <= card.max_tokens or self.settings.truncate or in_windows
+
     def _whole(self, ids: IntArray, vector: int, model: LocalModel) -> list[TokenSequence]:
-        """How a whole text becomes one vector."""
+        """How a whole text that the model takes becomes one vector."""
         card, limit = model.card, model.card.max_tokens
         window, overlap = limit, 0
         if len(ids) > limit:
             if self.settings.truncate:
                 closing = model.tokenizer.end_tokens
                 ids = np.concatenate([ids[: limit - closing], ids[len(ids) - closing :]])
-            elif self.settings.long == "windows" and card.pooling == "mean":
-                window, overlap = window_and_overlap(card, self.settings)
             else:
-                raise _too_long(len(ids), card)
+                window, overlap = window_and_overlap(card, self.settings)
         rows = {
             "mean": slice(None),
             "cls": slice(0, 1),

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
+from functools import partial
+from typing import Final
 
 from ...embedding.call import Call
 from ...types import FloatArray
 from .engines.base import TokenEncoder
 from .late_chunking import TokenSequence
+from .turns import Turns
 
-__all__ = ["plan_batches", "pool"]
+__all__ = ["SHORT_SHARE", "plan_batches", "pool"]
+
+SHORT_SHARE: Final = 4
+"""Work of up to one part in four of a batch is short: it goes before long work, see `Turns`."""
 
 
 def pool(
@@ -19,7 +24,7 @@ def pool(
     vectors: int,
     call: Call,
     *,
-    thread: Executor,
+    turns: Turns,
     batch_tokens: int,
     adapter: str | None = None,
 ) -> FloatArray:
@@ -29,18 +34,18 @@ def pool(
         encoder: The model.
         sequences: What to encode and how to pool it.
         vectors: How many vectors their pooling plans fill.
-        call: Is told of the tokens of each batch.
-        thread: Runs the model. It takes a batch of each caller in turn, so that a query waits for
-            one batch of an ingestion and not for all of them.
-        batch_tokens: Tokens of one forward pass.
+        call: Is told of the tokens of each batch. A query is short work, whatever its length.
+        turns: Runs the model, one batch of each caller in turn.
+        batch_tokens: Tokens of one forward pass; a longer sequence has one of its own.
         adapter: LoRA adapter to activate.
     """
     lengths = [len(sequence.ids) for sequence in sequences]
     batches = plan_batches(lengths, max_tokens=batch_tokens, max_padding=encoder.max_padding)
+    short = call.query or sum(lengths) * SHORT_SHARE <= batch_tokens
     sums = encoder.start(vectors)
     for batch in batches:
-        part = [sequences[index] for index in batch]
-        thread.submit(sums.add, part, adapter=adapter).result()
+        add = partial(sums.add, [sequences[index] for index in batch], adapter=adapter)
+        turns.run(add, short=short, concurrent=encoder.concurrent)
         call.advance(sum(lengths[index] for index in batch))
     return sums.result()
 

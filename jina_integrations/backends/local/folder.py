@@ -20,7 +20,7 @@ from ...errors import ModelLoadError
 from ...models import MODEL_CARDS, LateChunkingDefaults, ModelCard, Pooling, TaskScheme
 from ...types import Task
 
-__all__ = ["is_jina_bert", "read_config", "read_folder", "transformer_folder"]
+__all__ = ["is_jina_bert", "read_config", "read_folder", "read_optional", "transformer_folder"]
 
 _log = logging.getLogger("jina_integrations")
 
@@ -63,7 +63,7 @@ def read_folder(folder: Path, name: str) -> ModelCard:
     dimensions = _positive(config, "dim" if model_type == "distilbert" else "hidden_size", root)
     context = _context_tokens(config, model_type, root)
     pooling = _pooling(modules, model_type, name)
-    sentence = _optional_json(folder / "config_sentence_transformers.json")
+    sentence = read_optional(folder / "config_sentence_transformers.json")
     card = ModelCard(
         id=name,
         repository=None,
@@ -158,9 +158,9 @@ def _context_tokens(config: Mapping[str, object], model_type: str, root: Path) -
 
 
 def _max_tokens(root: Path, context: int) -> int:
-    stated = _optional_json(root / "sentence_bert_config.json").get("max_seq_length")
+    stated = read_optional(root / "sentence_bert_config.json").get("max_seq_length")
     if not isinstance(stated, int):
-        stated = _optional_json(root / "tokenizer_config.json").get("model_max_length")
+        stated = read_optional(root / "tokenizer_config.json").get("model_max_length")
     if not isinstance(stated, int | float) or stated > _NO_LIMIT:
         return context
     return min(int(stated), context)
@@ -184,7 +184,12 @@ def _positive(config: Mapping[str, object], key: str, root: Path) -> int:
     return value
 
 
-def _optional_json(path: Path) -> dict[str, object]:
+def read_optional(path: Path) -> dict[str, object]:
+    """What a JSON file says that a folder may lack; empty where it does.
+
+    Raises:
+        ModelLoadError: it is no JSON object.
+    """
     return _json(path) if path.exists() else {}
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import MissingExtraError
 from ...models import ModelCard
-from ...settings import EmbedderSettings
+from ...settings import EmbedderSettings, Engine, Precision
 from ...tokenizers.exact import TextTokenizer
-from .folder import read_folder, transformer_folder
+from .engines.choice import EngineChoice, choose_engine
+from .folder import read_config, read_folder, transformer_folder
 from .source import ModelFiles, canonical_name, find_model, hash_files
 from .tokenizer import load_tokenizer
+from .turns import Turns
 
 if TYPE_CHECKING:
     from .engines.base import TokenEncoder
@@ -46,26 +46,25 @@ class LoadedEncoder:
 
     Attributes:
         encoder: Runs them.
-        thread: The one thread in which they run. Torch keeps a pool of threads for each thread
-            that has used it: with two pools a model is slower (17 % where it was measured), and a
-            pool that a process had before it was forked hangs in the child.
+        turns: The threads in which they run.
     """
 
     encoder: TokenEncoder
-    thread: Executor
+    turns: Turns
 
 
 class LocalModel:
     """The files, tokenizer and weights of one model, each loaded at first use, once.
 
-    Weights are there once for each device and precision. Everything here may raise a `ModelError`;
-    a failed load is tried again at the next call.
+    Weights are there once for each engine, device and precision. Everything here may raise a
+    `ModelError`; a failed load is tried again at the next call.
     """
 
     def __init__(self, key: _ModelKey) -> None:
         self._key = key
         self._lock = threading.RLock()
-        self._encoders: dict[tuple[str, str], LoadedEncoder] = {}
+        self._choices: dict[tuple[Engine, str, Precision], EngineChoice] = {}
+        self._encoders: dict[tuple[str, str, Precision], LoadedEncoder] = {}
 
     @cached_property
     def _files(self) -> ModelFiles:
@@ -117,30 +116,58 @@ class LocalModel:
             return self._tokenizer
 
     def encoder(self, settings: EmbedderSettings) -> LoadedEncoder:
-        """The weights, on the device and in the precision of the settings."""
-        card = self.card
-        try:
-            from .engines.torch_loading import choose_device, load_encoder
-        except ModuleNotFoundError as exc:
-            raise MissingExtraError("the local backend", "local") from exc
-        device = choose_device(settings.device)
-        dtype = "float32" if settings.dtype == "auto" else settings.dtype
+        """The weights, on the engine and device and in the precision that `choose` gives."""
         with self._lock:
-            loaded = self._encoders.get((device, dtype))
+            choice = self.choose(settings)
+            key = choice.engine, choice.device, choice.precision
+            loaded = self._encoders.get(key)
             if loaded is None:
-                thread = ThreadPoolExecutor(1, thread_name_prefix="jina-model")
-                loading = thread.submit(
-                    load_encoder,
-                    self._weights_folder,
-                    card,
-                    adapters=sorted({s.adapter for s in card.tasks.values() if s.adapter}),
-                    device=device,
-                    dtype=dtype,
-                    trust_remote_code=self._key.trust_remote_code,
-                )
-                loaded = LoadedEncoder(loading.result(), thread)
-                self._encoders[device, dtype] = loaded
+                turns = Turns()
+                load = partial(self._load, choice)
+                loaded = LoadedEncoder(turns.run(load, short=False, concurrent=False), turns)
+                self._encoders[key] = loaded
+                _log.info("%s runs on %s, %s, %s: %s", self.card.id, *key, choice.reason)
             return loaded
+
+    def choose(self, settings: EmbedderSettings) -> EngineChoice:
+        """What runs the model for these settings, and why; loads nothing.
+
+        Raises:
+            InvalidSettingError: the settings do not go together, or not with this model.
+            MissingExtraError: what has to run the model is not installed.
+        """
+        asked = settings.engine, settings.device, settings.precision
+        with self._lock:
+            if asked not in self._choices:
+                config = read_config(self._weights_folder)
+                self._choices[asked] = choose_engine(settings, config, adapters=self._adapters)
+            return self._choices[asked]
+
+    @property
+    def _adapters(self) -> list[str]:
+        return sorted({scheme.adapter for scheme in self._card.tasks.values() if scheme.adapter})
+
+    def _load(self, choice: EngineChoice) -> TokenEncoder:
+        # In a thread of `Turns`, while the caller holds the lock: it must not ask for it again.
+        if choice.engine == "onnx":
+            from .engines.onnx import load_onnx_encoder
+
+            return load_onnx_encoder(
+                self._weights_folder,
+                self._card,
+                adapters=self._adapters,
+                precision=choice.precision,
+            )
+        from .engines.torch_loading import load_encoder
+
+        return load_encoder(
+            self._weights_folder,
+            self._card,
+            adapters=self._adapters,
+            device=choice.device,
+            precision=choice.precision,
+            trust_remote_code=self._key.trust_remote_code,
+        )
 
 
 _models: dict[_ModelKey, LocalModel] = {}

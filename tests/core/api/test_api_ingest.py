@@ -193,6 +193,22 @@ def test_a_collection_cannot_choose_where_questions_and_keys_go(store: MemorySto
     assert hit.chunk.text == "line 1 of document 1"
 
 
+@pytest.mark.parametrize(
+    ("model", "dimensions"), [("jina-embeddings-v3", DIMENSIONS), ("theirs", None)]
+)
+def test_a_server_may_move(store: MemoryStore, model: str, dimensions: int | None) -> None:
+    with FaultServer() as first, FaultServer() as second:
+        here, there = (
+            collection_of(
+                store, Embedder(model, base_url=server.base_url, api=FAST, dimensions=dimensions)
+            )
+            for server in (first, second)
+        )
+        here.ingest(corpus(3))
+        assert there.ingest(corpus(3)).documents_unchanged == 3
+        assert there.search("line 1 of document 1", k=1)
+
+
 def test_a_collection_of_the_api_is_not_filled_by_a_local_model(store: MemoryStore) -> None:
     with FaultServer() as server:
         run(server, store, corpus(1))

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jina_integrations import ApiSettings, Embedder, Recipe
 from jina_integrations.backends.api.counting import TokenCounter
 from jina_integrations.chunkers import SentenceChunker, TokenChunker
 from jina_integrations.errors import MissingExtraError, ModelLoadError, ModelNotFoundError
@@ -88,6 +89,22 @@ def wordpiece_counts(tokenizer_file: Path, texts: list[str]) -> np.ndarray:
 
 def estimated(family: TokenizerFamily | None, texts: list[str]) -> np.ndarray:
     return np.array([EstimatingTokenizer(family).count(text) for text in texts])
+
+
+def test_the_tokenizer_that_counts_decides_the_cuts(tokenizer_file: Path, tmp_path: Path) -> None:
+    """A document that comes again under another one is cut and embedded anew."""
+    copied = shutil.copy(tokenizer_file, tmp_path)
+
+    def recipe(tokenizer: str | None) -> Recipe:
+        api = ApiSettings(tokenizer=tokenizer)
+        return Recipe.of(Embedder("jina-embeddings-v3", backend="api", api=api), SentenceChunker())
+
+    document = Document("a", "Some text.")
+    estimate, exact, same = map(recipe, (None, str(tokenizer_file), copied))
+    assert estimate.fingerprint == exact.fingerprint
+    assert exact.drift(estimate) == []
+    assert [item.name for item in exact.new_cuts(estimate)] == ["tokenizer"]
+    assert exact.version(document) == same.version(document) != estimate.version(document)
 
 
 @pytest.mark.parametrize("family", ["unigram", "bytes", None])
@@ -244,7 +261,7 @@ def test_a_missing_library_is_named(
     pytest.importorskip("tokenizers")
     monkeypatch.setitem(sys.modules, module, None)
 
-    with pytest.raises(MissingExtraError, match=r"jina-integrations\[local\]"):
+    with pytest.raises(MissingExtraError, match=r"jina-integrations\[onnx\]"):
         exact_tokenizer(name)
 
 

@@ -27,7 +27,7 @@ ENVIRONMENT = os.environ | {
 WITH_WORDS = """
 import runpy, sys, time
 fakes = runpy.run_path(sys.argv.pop(1))
-fakes["engine_module"].make_backend = fakes["WordBackend"]
+fakes["operations_module"].make_backend = fakes["WordBackend"]
 def wait():
     print("batch", file=sys.stderr, flush=True)
     time.sleep(0.05)

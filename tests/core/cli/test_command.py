@@ -90,7 +90,7 @@ def test_models_lists_every_card(call) -> None:
         ("ingest FOLDER --into ADDRESS --context-weight nan", "context_weight"),
         ("ingest FOLDER --into ADDRESS --context-weight much", "--context-weight"),
         ("ingest FOLDER --into ADDRESS --dimensions 5", "8 to 32"),
-        ("ingest FOLDER --into ADDRESS --dtype int3", "dtype"),
+        ("ingest FOLDER --into ADDRESS --precision int3", "precision"),
         ("ingest FOLDER --into ADDRESS --backend cloud", "backend"),
         ("ingest FOLDER --into ADDRESS --batch-tokens 0", "batch_tokens"),
         ("ingest FOLDER --into ADDRESS --window-tokens 7", "window_tokens"),
@@ -190,28 +190,6 @@ def test_missing_library_is_named_with_its_extra(library: str) -> None:
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "jina-integrations[cli]" in ended.stderr
     assert ended.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "heavy"),
-    [
-        (["--help"], {"numpy", "pydantic", "rich", "httpx2", "torch", "qdrant_client"}),
-        (["--version"], {"numpy", "rich", "httpx2", "torch", "qdrant_client"}),
-        (["ingest", "--help"], {"numpy", "httpx2", "torch", "icu", "qdrant_client"}),
-        (["models"], {"httpx2", "torch", "transformers", "icu", "qdrant_client"}),
-    ],
-)
-def test_a_command_loads_no_more_than_it_needs(arguments: list[str], heavy: set[str]) -> None:
-    script = (
-        "import sys\nfrom jina_integrations.cli import main\n"
-        "try: main()\nexcept SystemExit: pass\n"
-        f"print(*sorted({heavy} & set(sys.modules)), file=sys.stderr)"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True
-    )
-
-    assert ended.stderr == "\n"
 
 
 def test_closed_pipe_is_no_failure(process) -> None:

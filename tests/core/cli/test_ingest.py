@@ -41,7 +41,8 @@ def test_options_reach_embedder_and_chunker(words, call, folder: Path, address: 
     ended = call(
         *("ingest", folder, "--into", address, "--embedder", "words", "--chunker", "token:3"),
         *("--late-chunking", "--context-weight", "0.5", "--dimensions", "16", "--truncate"),
-        *("--dtype", "bfloat16", "--device", "cpu", "--batch-tokens", "77", "--heading-context"),
+        *("--precision", "bfloat16", "--device", "cpu", "--batch-tokens", "77"),
+        "--heading-context",
         *("--window-tokens", "40", "--overlap-tokens", "9", "--root", "handbook"),
     )
 
@@ -57,8 +58,9 @@ def test_options_reach_embedder_and_chunker(words, call, folder: Path, address: 
         "model": "words",
         "backend": "local",
         "trust_remote_code": False,
+        "engine": "auto",
         "device": "cpu",
-        "dtype": "bfloat16",
+        "precision": "bfloat16",
         "dimensions": 16,
         "truncate": True,
         "long": "error",

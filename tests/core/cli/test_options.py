@@ -51,7 +51,7 @@ def test_every_option_has_a_description_of_its_own(call) -> None:
 
 
 def test_commands_take_what_concerns_them() -> None:
-    assert {"device", "batch_tokens", "dtype", "late_chunking"}.isdisjoint(
+    assert {"device", "batch_tokens", "precision", "late_chunking"}.isdisjoint(
         parameters(chunks_command)
     )
     assert {"base_url", "backend", "dimensions"}.isdisjoint(parameters(serve_command))

@@ -44,7 +44,7 @@ def test_every_combination_is_there_once_with_a_name_of_its_own() -> None:
         context_weights=[0.0, 0.5, 1.0],
         windows=[(None, None), (512, 256)],
         dimensions=[None, 64],
-        dtypes=[None, "bfloat16"],
+        precisions=[None, "bfloat16"],
         quantizations=["none", "int8"],
         retrievals=["dense", "bm25", "hybrid"],
     )
@@ -85,7 +85,10 @@ def test_the_baseline_is_measured_in_any_case() -> None:
         ({"neighbour_weights": [2]}, "neighbour_weight must be less than or equal to 1, not 2"),
         ({"dimensions": [0]}, "dimensions must be greater than or equal to 1, not 0"),
         ({"dimensions": 64}, "dimensions must be a list of values, not 64"),
-        ({"dtypes": ["int4"]}, "dtype must be 'auto', 'float32', 'bfloat16' or 'float16'"),
+        (
+            {"precisions": ["int4"]},
+            "precision must be 'auto', 'float32', 'bfloat16', 'float16' or 'int8'",
+        ),
         ({"heading_contexts": ["on"]}, "heading_context must be a valid boolean, not 'on'"),
         ({"quantizations": ["pq"]}, "'binary-rescored', not 'pq'"),
         ({"retrievals": ["splade"]}, "'hybrid', not 'splade'"),

@@ -152,7 +152,7 @@ def test_every_setting_reaches_the_command_or_is_told() -> None:
         window_tokens=512,
         overlap_tokens=128,
         dimensions=64,
-        dtype="bfloat16",
+        precision="bfloat16",
         heading_context=True,
     )
     embedder = Embedder(
@@ -170,7 +170,7 @@ def test_every_setting_reaches_the_command_or_is_told() -> None:
     assert shlex.split(advice.command)[5:] == [
         *("--embedder", "a b", "--chunker", "sentence:256", "--late-chunking"),
         *("--context-weight", "1", "--heading-context", "--backend", "api"),
-        *("--dtype", "bfloat16", "--dimensions", "64", "--window-tokens", "512"),
+        *("--precision", "bfloat16", "--dimensions", "64", "--window-tokens", "512"),
         *("--overlap-tokens", "128", "--base-url", "http://127.0.0.1:8000/v1"),
         *("--tokens-per-minute", "9000", "--truncate"),
     ]

@@ -80,6 +80,18 @@ def test_every_vector_is_that_of_ingest(question_set: QuestionSet) -> None:
     check_all(question_set.documents, encoded, embedder, grid)
 
 
+def test_default_windows_of_a_mix_and_of_late_chunking_are_those_of_ingest(
+    question_set: QuestionSet,
+) -> None:
+    grid = Grid(chunkers=[SMALL], context_weights=[0.0, 0.25, 0.5, 1.0], neighbour_weights=[])
+    embedder = Embedder("minilm", window_tokens=16)
+    encoded = encode(question_set, embedder=embedder, grid=grid, on_progress=None)
+
+    check_all(question_set.documents, encoded, embedder, grid)
+    windows = {encoding.window for parts in encoded.encodings.values() for encoding in parts}
+    assert windows == {(None, None), (16, 2), (16, 8)}
+
+
 def test_shorter_vectors_are_those_of_ingest(question_set: QuestionSet, words) -> None:
     grid = Grid(chunkers=[SMALL], neighbour_weights=[], dimensions=[None, 16])
     embedder = Embedder("words")

@@ -8,7 +8,7 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Literal
@@ -25,8 +25,14 @@ from jina_integrations.errors import (
     ServerError,
     TextTooLongError,
 )
+from jina_integrations.server import ServerSettings
 from jina_integrations.server.batching import Batcher, Outcome
 from jina_integrations.server.jobs import Content, Group, Item, Job, Piece, Queue
+from jina_integrations.server.service import Service
+from jina_integrations.settings import EmbedderSettings
+from jina_integrations.wire import EmbeddingRequest
+
+OnProgress = Callable[[int], None]
 
 TEXT = Group("text", "passage", truncate=False)
 QUERY = Group("text", "query", truncate=False)
@@ -40,9 +46,9 @@ def job(*tokens: int, group: Group = TEXT) -> Job:
     return Job(group, items, range(len(items)))
 
 
-def drain(queue: Queue, room: int, *, apart: bool) -> Iterator[list[Piece]]:
+def drain(queue: Queue, room: int) -> Iterator[list[Piece]]:
     while queue:
-        yield queue.take(room, apart=apart)
+        yield queue.take(room)
 
 
 def tokens_of(batch: Sequence[Piece]) -> int:
@@ -62,9 +68,8 @@ def in_loop(function):
 @given(
     st.lists(st.lists(st.integers(1, 300), min_size=1, max_size=20), min_size=1, max_size=8),
     st.integers(1, 200),
-    st.booleans(),
 )
-def test_every_item_is_handed_out_once_and_in_order(sizes, batch_tokens, apart) -> None:
+def test_every_item_is_handed_out_once_and_in_order(sizes, batch_tokens) -> None:
     @in_loop
     def check() -> None:
         queue = Queue(max(1, batch_tokens // 4))
@@ -72,7 +77,7 @@ def test_every_item_is_handed_out_once_and_in_order(sizes, batch_tokens, apart) 
         for one in jobs:
             queue.add(one)
         handed: dict[Job, list[int]] = {one: [] for one in jobs}
-        for batch in drain(queue, batch_tokens, apart=apart):
+        for batch in drain(queue, batch_tokens):
             assert tokens_of(batch) <= batch_tokens or len(batch) == 1
             for piece in batch:
                 handed[piece.job].append(piece.index)
@@ -82,49 +87,16 @@ def test_every_item_is_handed_out_once_and_in_order(sizes, batch_tokens, apart) 
 
 
 @in_loop
-def test_short_job_is_in_the_next_batch_whatever_waits_before_it() -> None:
-    for apart in (True, False):
-        queue = Queue(25)
-        for _ in range(50):
-            queue.add(job(*[10] * 100))
-        queue.take(100, apart=apart)
-        short = job(5)
-        queue.add(short)
-
-        batch = [piece.job for piece in queue.take(100, apart=apart)]
-
-        assert short in batch
-        assert (len(batch) == 1) == apart
-
-
-@in_loop
-def test_long_job_goes_on_while_short_ones_keep_coming() -> None:
-    for apart in (True, False):
-        queue = Queue(25)
-        long = job(*[10] * 30)
-        queue.add(long)
-        batches = 0
-        while not long.exhausted:
-            for _ in range(20):
-                queue.add(job(10))
-            queue.take(100, apart=apart)
-            batches += 1
-
-        assert batches <= 30 / 5 + 2
-
-
-@in_loop
 def test_item_larger_than_a_batch_is_not_passed_over_for_ever() -> None:
-    for apart in (True, False):
-        queue = Queue(25)
-        large = job(1000)
-        queue.add(large)
-        seen: list[Job] = []
-        for _ in range(4):
-            queue.add(job(10))
-            seen += [piece.job for piece in queue.take(100, apart=apart)]
+    queue = Queue(25)
+    large = job(1000)
+    queue.add(large)
+    seen: list[Job] = []
+    for _ in range(2):
+        queue.add(job(10))
+        seen += [piece.job for piece in queue.take(100)]
 
-        assert large in seen
+    assert large in seen
 
 
 @in_loop
@@ -133,16 +105,29 @@ def test_long_jobs_share_a_batch() -> None:
     for _ in range(4):
         queue.add(job(*[5] * 100))
 
-    assert len({piece.job for piece in queue.take(100, apart=True)}) == 4
+    assert len({piece.job for piece in queue.take(100)}) == 4
+
+
+@in_loop
+def test_groups_take_turns() -> None:
+    queue = Queue(25)
+    for group in (TEXT, QUERY):
+        for _ in range(2):
+            queue.add(job(*[25] * 4, group=group))
+
+    groups = [queue.take(50)[0].job.group for _ in range(8)]
+
+    assert groups == [TEXT, QUERY] * 4
+    assert not queue
 
 
 def test_slow_model_gets_smaller_batches() -> None:
     sizes: list[int] = []
 
-    def encode(group: Group, contents: Sequence[Content]) -> list[np.ndarray]:
+    def encode(group: Group, contents: Sequence[Content], _: OnProgress) -> list[np.ndarray]:
         sizes.append(len(contents))
         time.sleep(len(contents) / 10_000)
-        return lengths(group, contents)
+        return lengths(group, contents, _)
 
     async def run(batcher: Batcher) -> None:
         await batcher.run([job(*[1] * 10_000)])
@@ -172,16 +157,16 @@ def batching(encode, **options) -> Iterator[Batcher]:
         batcher.close()
 
 
-def lengths(group: Group, contents: Sequence[Content]) -> list[np.ndarray]:
+def lengths(group: Group, contents: Sequence[Content], _: OnProgress) -> list[np.ndarray]:
     return [np.full((1, 2), len(str(content)), np.float32) for content in contents]
 
 
 def test_jobs_of_two_groups_never_meet() -> None:
     seen: list[Group] = []
 
-    def encode(group: Group, contents: Sequence[Content]) -> list[np.ndarray]:
+    def encode(group: Group, contents: Sequence[Content], _: OnProgress) -> list[np.ndarray]:
         seen.append(group)
-        return lengths(group, contents)
+        return lengths(group, contents, _)
 
     async def run(batcher: Batcher) -> list[np.ndarray]:
         return await batcher.run([job(1, 1), job(1, group=QUERY)])
@@ -195,10 +180,10 @@ def test_jobs_of_two_groups_never_meet() -> None:
 
 @pytest.mark.parametrize("error", [ValueError("bad"), MemoryError(), InvalidTextError("bad")])
 def test_item_that_breaks_a_batch_fails_alone(error) -> None:
-    def encode(group: Group, contents: Sequence[Content]) -> list[np.ndarray]:
+    def encode(group: Group, contents: Sequence[Content], _: OnProgress) -> list[np.ndarray]:
         if "poison" in contents:
             raise error
-        return lengths(group, contents)
+        return lengths(group, contents, _)
 
     async def run(batcher: Batcher) -> list[object]:
         bad = Job(TEXT, [Item("poison", 1)], [0])
@@ -225,7 +210,7 @@ def test_an_error_names_the_input_of_its_own_request(
     """Though the model counts through a batch of several requests."""
     group = Group(kind, "passage", truncate=False)
 
-    def encode(group: Group, contents: Sequence[Content]) -> list[Outcome]:
+    def encode(group: Group, contents: Sequence[Content], _: OnProgress) -> list[Outcome]:
         return [
             TextTooLongError(
                 "has 9 tokens", argument="texts", index=at, span=span, tokens=9, limit=8
@@ -247,13 +232,45 @@ def test_an_error_names_the_input_of_its_own_request(
         assert str(asyncio.run(run(batcher))).startswith(named)
 
 
+def test_a_piece_that_is_too_long_alone_is_named_as_its_own_request_does(words) -> None:
+    """With a context weight each piece is embedded alone, too; the batch has other requests."""
+    embedder = EmbedderSettings(model="words", context_weight=0.5)
+    service = Service(ServerSettings(embedder=embedder))
+
+    def jobs(*pieces: str) -> list[Job]:
+        request = EmbeddingRequest(model="words", input=[*pieces], late_chunking=True)
+        return service.work(service.plan(request), []).jobs()
+
+    async def run(batcher: Batcher) -> list[object]:
+        requests = [jobs("One. ", "Two."), jobs("Fine. ", "So. ", "word " * 60), jobs("End.")]
+        waiting = [asyncio.ensure_future(batcher.run(request)) for request in requests]
+        await asyncio.sleep(0)  # so that one batch has them all
+        batcher.start()
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    batches: list[int] = []
+    batcher = Batcher(
+        service.encode,
+        batch_tokens=1000,
+        queue_tokens=1000,
+        on_batch=lambda tokens, items, seconds: batches.append(items),
+    )
+    first, error, last = asyncio.run(run(batcher))
+    batcher.close()
+
+    assert batches == [3]
+    assert isinstance(error, TextTooLongError)
+    assert str(error).startswith("input[2] has 60 tokens on its own")
+    assert [rows.shape for rows in (*first, *last)] == [(2, 32), (1, 32)]
+
+
 def test_wrong_number_of_rows_is_an_error_and_never_a_shift() -> None:
     async def run(batcher: Batcher) -> None:
         with pytest.raises(ServerError) as caught:
             await batcher.run([job(1, 1)])
         assert caught.value.status == 500
 
-    with batching(lambda group, contents: []) as batcher:
+    with batching(lambda group, contents, on_progress: []) as batcher:
         asyncio.run(run(batcher))
 
 
@@ -275,11 +292,13 @@ class Gate:
         self.entered = threading.Semaphore(0)
         self.texts: list[Content] = []
 
-    def __call__(self, group: Group, contents: Sequence[Content]) -> list[np.ndarray]:
+    def __call__(
+        self, group: Group, contents: Sequence[Content], _: OnProgress
+    ) -> list[np.ndarray]:
         self.entered.release()
         self.opened.wait()
         self.texts += contents
-        return lengths(group, contents)
+        return lengths(group, contents, _)
 
 
 def test_cancelled_request_leaves_the_queue() -> None:
@@ -327,6 +346,79 @@ def test_close_finishes_what_was_accepted() -> None:
     asyncio.run(run(batcher))
 
     assert not batcher.alive
+
+
+LATE = Group("late", "passage", truncate=False)
+
+
+def test_short_jobs_wait_for_no_long_ones() -> None:
+    """Texts of a bulk request and long documents stay in the model until they are answered."""
+    gate = Gate()
+
+    def encode(group: Group, contents: Sequence[Content], _: OnProgress) -> list[np.ndarray]:
+        if contents[0] == "short":
+            return lengths(group, contents, _)
+        return gate(group, contents, _)
+
+    async def run(batcher: Batcher) -> None:
+        long = [job(100), *(job(100, group=LATE) for _ in range(6))]
+        held = [asyncio.ensure_future(batcher.run([waiting])) for waiting in long]
+        for _ in range(1 + 4):  # four documents at a time
+            await asyncio.to_thread(gate.entered.acquire)
+        for group in (TEXT, QUERY, LATE):
+            await batcher.run([Job(group, [Item("short", 25)], [0])])
+        assert not gate.entered.acquire(blocking=False)
+        assert not any(call.done() for call in held)
+        gate.opened.set()
+        await asyncio.gather(*held)
+
+    with batching(encode) as batcher:
+        asyncio.run(run(batcher))
+        assert batcher.tokens == 0
+
+
+def test_a_batch_of_short_jobs_is_short_work_for_the_model() -> None:
+    sizes: list[int] = []
+
+    def encode(group: Group, contents: Sequence[Content], _: OnProgress) -> list[np.ndarray]:
+        sizes.append(len(contents))
+        return lengths(group, contents, _)
+
+    async def run(batcher: Batcher) -> None:
+        await asyncio.gather(*(batcher.run([job(1)]) for _ in range(200)))
+
+    with batching(encode) as batcher:
+        asyncio.run(run(batcher))
+
+    assert sum(sizes) == 200
+    assert max(sizes) <= 100 // 4
+
+
+def test_a_document_that_nobody_waits_for_ends_after_its_forward_pass() -> None:
+    passes: list[str] = []
+    begun, left = threading.Event(), threading.Event()
+
+    def encode(group: Group, contents: Sequence[Content], done: OnProgress) -> list[np.ndarray]:
+        for _ in range(10):
+            begun.set()
+            assert left.wait(20)
+            passes.append("pass")
+            done(10)
+        return lengths(group, contents, done)
+
+    async def run(batcher: Batcher) -> None:
+        call = asyncio.ensure_future(batcher.run([job(100, group=LATE)]))
+        await asyncio.to_thread(begun.wait)
+        call.cancel()
+        await asyncio.wait([call])
+        left.set()
+
+    with batching(encode) as batcher:
+        asyncio.run(run(batcher))
+        batcher.close()
+        assert batcher.tokens == 0
+
+    assert passes == ["pass"]
 
 
 # over HTTP

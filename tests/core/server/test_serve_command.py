@@ -32,7 +32,7 @@ KEY = "jina_" + "k" * 20
 SLOW = """
 import runpy, sys, time
 fakes = runpy.run_path(sys.argv.pop(1))
-fakes["engine_module"].make_backend = fakes["WordBackend"]
+fakes["operations_module"].make_backend = fakes["WordBackend"]
 fakes["WordBackend"].before_call = lambda: time.sleep(0.2)
 from jina_integrations.cli import main
 main()
@@ -193,7 +193,7 @@ def test_importing_the_package_loads_no_server_library() -> None:
     assert subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT).returncode == 0
 
 
-def test_thread_of_an_embedded_app_ends_with_it() -> None:
+def test_threads_of_an_embedded_app_end_with_it() -> None:
     import asyncio
 
     from jina_integrations.server import ServerSettings, create_app
@@ -208,5 +208,5 @@ def test_thread_of_an_embedded_app_ends_with_it() -> None:
 
     started = asyncio.run(run())
 
-    assert [thread.name for thread in started] == ["jina-batcher"]
+    assert {thread.name for thread in started} == {"jina-batcher"}
     assert not any(thread.is_alive() for thread in started)

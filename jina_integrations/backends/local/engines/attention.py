@@ -10,12 +10,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby
+from itertools import groupby
 
+import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from .torch_device import copy_to, has_flash_attention
 
 __all__ = ["PACKED_ATTENTION", "PackedLengths", "register_packed_attention"]
 
@@ -44,7 +47,7 @@ class PackedLengths:
         return cls(
             tuple((length, len(list(group))) for length, group in groupby(lengths)),
             max(lengths),
-            torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device),
+            copy_to(device, np.cumsum([0, *lengths], dtype=np.int32)),
         )
 
 
@@ -77,7 +80,7 @@ def packed_attention(
             module, query, key, value, attention_mask, scaling=scaling, is_causal=is_causal
         )
     causal = bool(getattr(module, "is_causal", True)) if is_causal is None else is_causal
-    if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
+    if _fits_varlen(query):
         return _varlen(query, key, value, packed, scaling, causal), None
     heads, tokens = query.shape[1], query.shape[2]
     output = query.new_empty(1, tokens, heads, value.shape[-1])
@@ -103,6 +106,17 @@ def _split(states: torch.Tensor, start: int, count: int, length: int) -> torch.T
     return run.view(run.shape[0], count, length, run.shape[-1]).transpose(0, 1)
 
 
+def _fits_varlen(query: torch.Tensor) -> bool:
+    """Whether FlashAttention takes these states: 16 bit, heads of 8, 16, … 256 values."""
+    size = query.shape[-1]
+    return (
+        query.dtype in (torch.float16, torch.bfloat16)
+        and size % 8 == 0
+        and size <= 256
+        and has_flash_attention(query.device)
+    )
+
+
 def _varlen(
     query: torch.Tensor,
     key: torch.Tensor,
@@ -111,7 +125,7 @@ def _varlen(
     scaling: float | None,
     causal: bool,
 ) -> torch.Tensor:
-    """One variable-length kernel for the whole row (CUDA, 16-bit types)."""
+    """One variable-length kernel for the whole row."""
     from torch.nn.attention.varlen import varlen_attn
 
     output = varlen_attn(

@@ -20,7 +20,7 @@ class VectorSums(Protocol):
     def add(self, batch: Sequence[TokenSequence], *, adapter: str | None) -> None:
         """Run one forward pass, and add each token vector to the vectors of its plan.
 
-        Always called in the encoder's own thread.
+        Never called in a caller's thread, see `Turns`.
 
         Args:
             batch: Longest first; the pass may pad them to the longest.
@@ -39,6 +39,11 @@ class TokenEncoder(Protocol):
     @property
     def max_padding(self) -> float | None:
         """Share of a batch that may be padding, 0 to 1; None where sequences need none."""
+        ...
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether it can run a pass while it runs another."""
         ...
 
     def start(self, vectors: int) -> VectorSums:

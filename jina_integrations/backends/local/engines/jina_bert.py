@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, Literal, Self, cast
+from typing import Final, Literal, Self, TypeAlias, cast
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -26,11 +27,15 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from ....errors import ModelLoadError
 from .attention import PackedLengths
+from .torch_device import copy_to
 
 __all__ = ["JinaBertConfig", "JinaBertModel", "alibi_slopes", "load_jina_bert"]
 
 _BIAS_ELEMENTS = 2**26
 """Elements of the ALiBi bias for one call of the attention: 256 MiB where it copies them."""
+
+_Biases: TypeAlias = Mapping[int, Tensor]
+"""For each length of the row the bias that all layers add, see `_alibi`."""
 
 _ACTIVATIONS: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {"geglu": gelu, "reglu": relu}
 
@@ -97,7 +102,7 @@ class JinaBertConfig:
         )
 
 
-def alibi_slopes(heads: int) -> Tensor:
+def alibi_slopes(heads: int) -> np.ndarray:
     """How fast the scores of each head fall with the distance: float32, shape (heads,).
 
     ``2 ** (-8k / heads)`` for a power of two; for another number the slopes of the power below it,
@@ -106,24 +111,30 @@ def alibi_slopes(heads: int) -> Tensor:
     below = 2 ** math.floor(math.log2(heads))
     slopes = [2.0 ** (-8 * k / below) for k in range(1, below + 1)]
     between = [2.0 ** (-4 * k / below) for k in range(1, 2 * below + 1, 2)]
-    return torch.tensor([*slopes, *between[: heads - below]])
+    return np.array([*slopes, *between[: heads - below]], np.float32)
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, *, slopes: Tensor) -> Tensor:
-    """Attention with symmetric ALiBi, all of shape (sequences, heads, length, head size).
+def _alibi(slopes: Tensor, length: int, dtype: torch.dtype) -> Tensor:
+    """The bias of symmetric ALiBi for queries in reverse: shape (heads, length, length).
 
     With the queries in reverse the bias of row i and column j depends on i + j alone, so that one
-    vector of twice the length, looked at through overlapping windows, is the whole bias. Rows are
-    taken some at a time, for kernels that copy their mask.
+    vector of twice the length, looked at through overlapping windows, is the whole bias.
     """
-    length = query.shape[-2]
-    distances = torch.arange(1 - length, length, device=query.device).abs()
-    windows = (-slopes[:, None] * distances).to(query.dtype).unfold(-1, length, 1)[None]
+    distances = torch.arange(1 - length, length, device=slopes.device).abs()
+    return (-slopes[:, None] * distances).to(dtype).unfold(-1, length, 1)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, *, bias: Tensor) -> Tensor:
+    """Attention with `_alibi`, all of shape (sequences, heads, length, head size).
+
+    Rows are taken some at a time, for kernels that copy their mask.
+    """
+    heads, length = query.shape[1:3]
     backwards = query.flip(2)
-    rows = max(1, _BIAS_ELEMENTS // (len(slopes) * length))
+    rows = max(1, _BIAS_ELEMENTS // (heads * length))
     attended = [
         scaled_dot_product_attention(
-            backwards[:, :, start:end], key, value, attn_mask=windows[:, :, start:end]
+            backwards[:, :, start:end], key, value, attn_mask=bias[None, :, start:end]
         )
         for start, end in pairwise([*range(0, length, rows), length])
     ]
@@ -143,7 +154,7 @@ class _SelfAttention(nn.Module):
             self.layer_norm_q = nn.LayerNorm(width, eps=config.layer_norm_eps)
             self.layer_norm_k = nn.LayerNorm(width, eps=config.layer_norm_eps)
 
-    def forward(self, hidden: Tensor, slopes: Tensor, packed: PackedLengths) -> Tensor:
+    def forward(self, hidden: Tensor, biases: _Biases, packed: PackedLengths) -> Tensor:
         query, key, value = self.query(hidden), self.key(hidden), self.value(hidden)
         if self.normalizes:
             query, key = self.layer_norm_q(query), self.layer_norm_k(key)
@@ -155,7 +166,7 @@ class _SelfAttention(nn.Module):
             parts = (
                 states[start:end].view(shape).transpose(1, 2) for states in (query, key, value)
             )
-            attended = _attend(*parts, slopes=slopes)
+            attended = _attend(*parts, bias=biases[length])
             context[start:end] = attended.transpose(1, 2).reshape(end - start, -1)
             start = end
         return context
@@ -178,8 +189,8 @@ class _Attention(nn.Module):
         self.self = _SelfAttention(config)
         self.output = _AttentionOutput(config)
 
-    def forward(self, hidden: Tensor, slopes: Tensor, packed: PackedLengths) -> Tensor:
-        attended: Tensor = self.output(self.self(hidden, slopes, packed), hidden)
+    def forward(self, hidden: Tensor, biases: _Biases, packed: PackedLengths) -> Tensor:
+        attended: Tensor = self.output(self.self(hidden, biases, packed), hidden)
         return attended
 
 
@@ -222,8 +233,8 @@ class _Layer(nn.Module):
         self.attention = _Attention(config)
         self.mlp = _GatedMlp(config)
 
-    def forward(self, hidden: Tensor, slopes: Tensor, packed: PackedLengths) -> Tensor:
-        out: Tensor = self.mlp(self.attention(hidden, slopes, packed))
+    def forward(self, hidden: Tensor, biases: _Biases, packed: PackedLengths) -> Tensor:
+        out: Tensor = self.mlp(self.attention(hidden, biases, packed))
         return out
 
 
@@ -235,8 +246,8 @@ class _CodeLayer(nn.Module):
         self.mlp = _CodeMlp(config)
         self.layer_norm_2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
-    def forward(self, hidden: Tensor, slopes: Tensor, packed: PackedLengths) -> Tensor:
-        attended = self.layer_norm_1(hidden + self.attention(hidden, slopes, packed))
+    def forward(self, hidden: Tensor, biases: _Biases, packed: PackedLengths) -> Tensor:
+        attended = self.layer_norm_1(hidden + self.attention(hidden, biases, packed))
         out: Tensor = self.layer_norm_2(attended + self.mlp(attended))
         return out
 
@@ -276,33 +287,25 @@ class JinaBertModel(nn.Module):
         self,
         input_ids: Tensor,
         *,
-        packed: PackedLengths | None = None,
-        attention_mask: Tensor | None = None,
+        packed: PackedLengths,
         token_type_ids: Tensor | None = None,
         position_ids: Tensor | None = None,  # the encoder passes it to all models
     ) -> BaseModelOutput:
-        """Hidden states, shape (…, hidden size) for ids of shape (…).
+        """Hidden states, shape (1, tokens, hidden size).
 
         Args:
-            input_ids: One packed row, shape (1, tokens), or padded rows, shape (rows, length).
-            packed: Lengths of the sequences in the packed row.
-            attention_mask: For rows: 0 is padding, whose hidden states are zero.
+            input_ids: One packed row, shape (1, tokens).
+            packed: Lengths of the sequences in it.
             token_type_ids: Shape of `input_ids`; None is zero.
             position_ids: Not used: positions are in the distances.
         """
-        if packed is None:
-            mask = (torch.ones_like(input_ids) if attention_mask is None else attention_mask).bool()
-            packed = PackedLengths.of(mask.sum(1).tolist(), input_ids.device)
-        else:
-            mask = torch.ones_like(input_ids, dtype=torch.bool)
         types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
-        hidden: Tensor = self.embeddings(input_ids[mask], types[mask])
-        slopes = alibi_slopes(self._heads).to(hidden.device)
+        hidden: Tensor = self.embeddings(input_ids[0], types[0])
+        slopes = copy_to(hidden.device, alibi_slopes(self._heads))
+        biases = {length: _alibi(slopes, length, hidden.dtype) for length, _ in packed.runs}
         for layer in self.encoder.layer:
-            hidden = layer(hidden, slopes, packed)
-        states = hidden.new_zeros(*input_ids.shape, hidden.shape[-1])
-        states[mask] = hidden
-        return BaseModelOutput(last_hidden_state=cast("torch.FloatTensor", states))
+            hidden = layer(hidden, biases, packed)
+        return BaseModelOutput(last_hidden_state=cast("torch.FloatTensor", hidden[None]))
 
 
 def load_jina_bert(

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from ....errors import EmbeddingError
 from ....types import FloatArray
 from ..late_chunking import TokenSequence
 from .attention import PackedLengths
+from .torch_device import copy_to
 
 __all__ = ["TorchEncoder"]
 
@@ -26,6 +28,7 @@ class TorchEncoder:
         packed: Whether its attention is `PACKED_ATTENTION`, so that sequences share one row.
         first_position: Position id of a sequence's first token.
         pad_id: Token id of padding, for a model that is not packed.
+        concurrent: Whether a pass changes nothing in the model, so that two can run at a time.
     """
 
     def __init__(
@@ -36,8 +39,10 @@ class TorchEncoder:
         packed: bool,
         first_position: int,
         pad_id: int,
+        concurrent: bool = False,
     ) -> None:
         self.width = width
+        self.concurrent = concurrent
         self.device = next(model.parameters()).device
         self._model = model
         self._packed = packed
@@ -76,21 +81,22 @@ class TorchEncoder:
         mask = np.arange(max(lengths)) < np.array(lengths)[:, None]
         padded = np.full(mask.shape, self._pad_id)
         padded[mask] = np.concatenate(ids)
-        attention_mask = self.tensor(mask)
         output = self._model(
-            input_ids=self.tensor(padded), attention_mask=attention_mask.to(torch.int64)
+            input_ids=self.tensor(padded), attention_mask=self.tensor(mask.astype(np.int64))
         )
-        hidden: torch.Tensor = output.last_hidden_state[attention_mask]
-        return hidden
+        # By position: a mask on the device would make this thread wait to count what is in it.
+        hidden: torch.Tensor = output.last_hidden_state.flatten(0, 1)
+        return hidden[self.tensor(np.flatnonzero(mask))]
 
     def tensor(self, values: np.ndarray) -> torch.Tensor:
-        """The values on the model's device."""
-        return torch.from_numpy(values).to(self.device)
+        """The values on the model's device, see `copy_to`."""
+        return copy_to(self.device, values)
 
     def wait_for_previous(self) -> None:
         """On CUDA, which runs behind, wait for the forward pass before the one just begun.
 
-        So the device always has work, and whoever takes the next turn waits for two at most.
+        So the device has work while this thread prepares the next pass and queues its copies, and
+        whoever takes the next turn waits for two passes at most.
         """
         if self.device.type != "cuda":
             return
@@ -110,9 +116,20 @@ class _TorchSums:
         self._threads = torch.get_num_threads()
 
     def add(self, batch: Sequence[TokenSequence], *, adapter: str | None) -> None:
-        encoder = self._encoder
         if torch.get_num_threads() != self._threads:
             torch.set_num_threads(self._threads)
+        try:
+            self._add(batch, adapter)
+        except torch.OutOfMemoryError as exc:
+            tokens = sum(len(sequence.ids) for sequence in batch)
+            raise EmbeddingError(
+                f"{self._encoder.device} has no memory for a forward pass of {tokens} tokens: "
+                "lower batch_tokens, or window_tokens for long documents"
+            ) from exc
+        self._encoder.wait_for_previous()
+
+    def _add(self, batch: Sequence[TokenSequence], adapter: str | None) -> None:
+        encoder = self._encoder
         with torch.inference_mode():
             hidden = encoder.encode([sequence.ids for sequence in batch], adapter=adapter)
             starts = np.cumsum([0, *(len(sequence.ids) for sequence in batch[:-1])])
@@ -123,7 +140,6 @@ class _TorchSums:
             if self._sums is None:  # here, because torch works only in the encoder's thread
                 self._sums = torch.zeros(self._shape, dtype=torch.float32, device=encoder.device)
             self._sums.index_add_(0, vectors, weighted)
-        encoder.wait_for_previous()
 
     def result(self) -> FloatArray:
         if self._sums is None:

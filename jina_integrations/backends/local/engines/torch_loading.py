@@ -12,15 +12,16 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
-from ....errors import InvalidSettingError, MissingExtraError, ModelLoadError
+from ....errors import MissingExtraError, ModelLoadError
 from ....models import ModelCard
-from ....settings import DType
+from ....settings import Precision
 from ..folder import is_jina_bert, read_config
 from .attention import PACKED_ATTENTION, register_packed_attention
 from .jina_bert import load_jina_bert
 from .torch import TorchEncoder
+from .torch_device import warn_of_slow_precision
 
-__all__ = ["choose_device", "load_encoder"]
+__all__ = ["load_encoder"]
 
 _PACKED_MODEL_TYPES: Final = frozenset(
     {
@@ -41,8 +42,7 @@ _PACKED_MODEL_TYPES: Final = frozenset(
 Any other is padded, in batches sorted by tokens."""
 
 
-_DTYPES = {
-    "auto": torch.float32,
+_TYPES: Final[Mapping[Precision, torch.dtype]] = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
@@ -55,7 +55,7 @@ def load_encoder(
     *,
     adapters: Sequence[str],
     device: str,
-    dtype: DType,
+    precision: Precision,
     trust_remote_code: bool,
 ) -> TorchEncoder:
     """The folder's model, ready to encode.
@@ -65,15 +65,18 @@ def load_encoder(
         card: The model's card.
         adapters: LoRA adapters to load.
         device: A torch device, see `choose_device`.
-        dtype: Type of the weights on the device.
+        precision: Type of the weights on the device; int8 is none that torch has.
         trust_remote_code: Whether code of the folder may run.
 
     Raises:
         ModelLoadError: weights are missing, not safetensors, or do not fit the architecture.
     """
+    dtype = _TYPES[precision]
+    if device == "cpu" and dtype != torch.float32:
+        warn_of_slow_precision(dtype)
     raw = read_config(folder)
     if is_jina_bert(raw):
-        jina_bert = load_jina_bert(folder, raw, dtype=_DTYPES[dtype])
+        jina_bert = load_jina_bert(folder, raw, dtype=dtype)
         _check_width(jina_bert.width, folder, card)
         return TorchEncoder(
             jina_bert.to(device).eval(),
@@ -81,6 +84,7 @@ def load_encoder(
             packed=True,
             first_position=0,
             pad_id=0,
+            concurrent=device == "cpu",
         )
     config = _config(folder, raw, card, trust_remote_code=trust_remote_code)
     packed = config.model_type in _PACKED_MODEL_TYPES and _full_attention(config)
@@ -92,7 +96,7 @@ def load_encoder(
             model, report = AutoModel.from_pretrained(
                 folder,
                 config=config,
-                dtype=_DTYPES[dtype],
+                dtype=dtype,
                 attn_implementation=PACKED_ATTENTION if packed else "sdpa",
                 use_safetensors=True,
                 trust_remote_code=trust_remote_code,
@@ -112,6 +116,8 @@ def load_encoder(
         packed=packed,
         first_position=_first_position(model),
         pad_id=config.pad_token_id or 0,
+        # An adapter is switched on in the model; code that we do not know may keep something there.
+        concurrent=packed and not adapters and device == "cpu",
     )
 
 
@@ -148,27 +154,6 @@ def _config(
         )
     except (OSError, ValueError, KeyError, AttributeError, StrictDataclassError) as exc:
         raise ModelLoadError(f"the configuration of {card.id} cannot be used: {exc}") from exc
-
-
-def choose_device(name: str) -> str:
-    """The torch device that a setting means, by its full name, such as ``"cuda:0"``.
-
-    Args:
-        name: ``"auto"`` (CUDA, else MPS, else CPU) or a torch device.
-
-    Raises:
-        InvalidSettingError: no such device.
-    """
-    if name == "auto":
-        available = torch.backends.mps.is_available()
-        name = "cuda" if torch.cuda.is_available() else "mps" if available else "cpu"
-    try:
-        return str(torch.empty(0, device=name).device)
-    except (RuntimeError, AssertionError) as exc:
-        raise InvalidSettingError(
-            f"device {name!r} cannot be used here ({str(exc).splitlines()[0]}): "
-            "take 'auto' or 'cpu'"
-        ) from exc
 
 
 def _check_width(width: int, folder: Path, card: ModelCard) -> None:

@@ -24,6 +24,7 @@ from ..models import ModelCard
 from ..settings import EmbedderSettings
 from ..types import CharSpan, FloatArray, Task
 from .call import Call
+from .info import EmbedderInfo
 from .vectors import mix, pack_bits, to_signed, unit, unusable
 
 if TYPE_CHECKING:
@@ -32,12 +33,12 @@ if TYPE_CHECKING:
     from ..backends.base import Backend
     from ..images import Image
 
-__all__ = ["Engine"]
+__all__ = ["Operations"]
 
 _Result = TypeVar("_Result")
 
 
-class Engine:
+class Operations:
     """One embedder's settings, its backend, and its calls as coroutines for the backend to run.
 
     Inputs that fail a check never reach the backend. What fails there is told to a part of the
@@ -86,6 +87,11 @@ class Engine:
             window_and_overlap(card, self.settings)
             self._card = card
         return self._card
+
+    async def info(self, call: Call) -> EmbedderInfo:
+        """How the backend runs the model, once the settings are checked."""
+        await self.prepare(call)
+        return await self.backend.info()
 
     @property
     def ready(self) -> bool:
@@ -279,8 +285,8 @@ class Engine:
     ) -> EmbeddingError:
         return EmbeddingError(
             f"got a vector of norm {np.linalg.norm(rows[row])} from {self.settings.model} "
-            f"({len(unusable(rows))} of {len(rows)} are unusable): try dtype='float32', or another "
-            "model",
+            f"({len(unusable(rows))} of {len(rows)} are unusable): try precision='float32', or "
+            "another model",
             argument=argument,
             span=span,
         )

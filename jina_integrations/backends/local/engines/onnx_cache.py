@@ -1,0 +1,74 @@
+"""Graphs on disk, so that a process that finds its own there need not import ``onnx``."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sys
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from .onnx_plan import GraphPlan
+
+__all__ = ["CACHE_VARIABLE", "cache_folder", "graph_of"]
+
+_log = logging.getLogger("jina_integrations")
+
+CACHE_VARIABLE: Final = "JINA_INTEGRATIONS_CACHE"
+"""Names another folder than the platform's for what can be made again."""
+
+
+def graph_of(plan: GraphPlan) -> bytes:
+    """The plan's graph as an ONNX file, without weights: from the cache, else built and kept there.
+
+    A cache that cannot be written, because the folder is read-only or the disk is full, is logged.
+    """
+    builder = files(__name__.rpartition(".")[0]).joinpath("onnx_graph.py").read_bytes()
+    key = hashlib.sha256(builder + repr(plan).encode()).hexdigest()
+    path = cache_folder() / "graphs" / f"{key}.onnx"
+    try:
+        return path.read_bytes()
+    except OSError:
+        from .onnx_graph import build_graph
+
+        graph = build_graph(plan)
+        _keep(path, graph)
+        return graph
+
+
+def cache_folder() -> Path:
+    """``JINA_INTEGRATIONS_CACHE``, else a folder where the platform keeps caches of a user."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "jina-integrations"
+
+
+def _keep(path: Path, graph: bytes) -> None:
+    """Write the file under another name first: who reads it, reads all of it."""
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(graph)
+        temporary.replace(path)
+    except OSError as exc:
+        _log.info(
+            "the graph cannot be kept in %s (%s), and is built again next time: %s names another "
+            "folder",
+            path.parent,
+            exc.strerror or exc,
+            CACHE_VARIABLE,
+        )
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
