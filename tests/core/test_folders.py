@@ -103,7 +103,14 @@ def test_modules_that_would_be_left_out_are_refused(folder: Path) -> None:
         Embedder(str(folder)).embed_documents(TEXTS)
 
 
-@pytest.mark.parametrize("pooling", ["max", {"pooling_mode": "mean", "include_prompt": False}])
+@pytest.mark.parametrize(
+    "pooling",
+    [
+        "max",
+        {"pooling_mode": "mean", "include_prompt": False},
+        {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True},
+    ],
+)
 def test_poolings_that_are_not_supported_are_refused(folder: Path, pooling: object) -> None:
     from tests.tiny_models import sentence_transformers_layout
 
@@ -143,6 +150,25 @@ def test_a_damaged_configuration_is_an_error(folder: Path, damage: str) -> None:
     (folder / "config.json").write_text(damage)
     with pytest.raises(errors.ModelLoadError, match=r"config\.json"):
         Embedder(str(folder)).embed_documents(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", {"pad_token_id": None, "model_type": "roberta"}),
+        ("config_sentence_transformers.json", {"truncate_dim": "half"}),
+        ("config_sentence_transformers.json", {"prompts": ["query: "]}),
+        ("config_sentence_transformers.json", {"prompts": {"query": 3}}),
+        ("modules.json", [{"type": None, "path": ""}]),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_an_error(folder: Path, name: str, content: object) -> None:
+    path = folder / name
+    if name == "config.json":
+        content = {**json.loads(path.read_text()), **content}  # type: ignore[dict-item]  # a dict
+    path.write_text(json.dumps(content))
+    with pytest.raises(errors.ModelLoadError, match=name):
+        Embedder(str(folder)).card  # noqa: B018
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:

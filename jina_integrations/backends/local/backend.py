@@ -1,4 +1,4 @@
-"""The local backend: a transformers model on this machine's own device."""
+"""The local backend: a model whose weights run on this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from ...embedding.call import Call
 from ...embedding.info import EmbedderInfo
-from ...errors import InvalidSpanError, TextTooLongError
+from ...errors import InvalidInputError, InvalidSpanError, InvalidTextError, TextTooLongError
 from ...models import ModelCard
 from ...tokenizers.exact import IntArray, TextTokenizer
 from ...types import CharSpan, FloatArray, Task
@@ -25,7 +25,7 @@ _SLAB_CHARACTERS = 2_000_000
 
 
 class LocalBackend(Backend):
-    """Runs a model's weights through transformers and torch."""
+    """Runs a model's weights here, on one of the `engines`."""
 
     kind = "local"
 
@@ -87,15 +87,15 @@ class LocalBackend(Backend):
         slabs: list[FloatArray] = []
         for start, end in _slabs(distinct):
             sequences: list[TokenSequence] = []
-            too_long: dict[int, int] = {}
+            refused: dict[int, int] = {}
             streams = model.tokenizer.encode(distinct[start:end], scheme.prefix)
             for number, ids in enumerate(streams):
                 if self._takes(len(ids), model.card):
                     sequences += self._whole(ids, number, model)
                 else:
-                    too_long[start + number] = len(ids)
-            for index in np.flatnonzero(np.isin(rows, list(too_long))).tolist():
-                call.fail(index, _too_long(too_long[int(rows[index])], model.card))
+                    refused[start + number] = len(ids)
+            for index in np.flatnonzero(np.isin(rows, list(refused))).tolist():
+                call.fail(index, _refusal(refused[int(rows[index])], model.card))
             slabs.append(self._pool(sequences, end - start, scheme.adapter, model, call))
         vectors = np.concatenate(slabs)
         return vectors if len(vectors) == len(texts) else vectors[rows]
@@ -152,7 +152,8 @@ class LocalBackend(Backend):
     def _takes(self, tokens: int, card: ModelCard) -> bool:
         """Whether a whole text of so many tokens gets a vector."""
         in_windows = self.settings.long == "windows" and card.pooling == "mean"
-        return tokens <= card.max_tokens or self.settings.truncate or in_windows
+        long = tokens > card.max_tokens
+        return tokens > 0 and (not long or self.settings.truncate or in_windows)
 
     def _whole(self, ids: IntArray, vector: int, model: LocalModel) -> list[TokenSequence]:
         """How a whole text that the model takes becomes one vector."""
@@ -178,7 +179,13 @@ class LocalBackend(Backend):
         )
 
 
-def _too_long(tokens: int, card: ModelCard) -> TextTooLongError:
+def _refusal(tokens: int, card: ModelCard) -> InvalidInputError:
+    """Why a text of so many tokens gets no vector."""
+    if not tokens:  # only of a model without special tokens
+        return InvalidTextError(
+            "has no token: the model's tokenizer drops all of it. Leave it out of the call",
+            argument="texts",
+        )
     if card.pooling == "mean":
         ways = "truncate=True cuts it, long='windows' embeds all of it in windows, or chunk it"
     else:

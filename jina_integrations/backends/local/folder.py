@@ -46,6 +46,7 @@ _PROMPT_NAMES: Final[Mapping[Task, tuple[str, ...]]] = {
     "classification": ("classification",),
     "clustering": ("clustering", "separation"),
 }
+_SENTENCE_CONFIG: Final = "config_sentence_transformers.json"
 _NO_LIMIT = 1_000_000
 """A ``model_max_length`` above this is transformers' way to say that there is none."""
 
@@ -63,11 +64,11 @@ def read_folder(folder: Path, name: str) -> ModelCard:
     dimensions = _positive(config, "dim" if model_type == "distilbert" else "hidden_size", root)
     context = _context_tokens(config, model_type, root)
     pooling = _pooling(modules, model_type, name)
-    sentence = read_optional(folder / "config_sentence_transformers.json")
+    sentence = read_optional(folder / _SENTENCE_CONFIG)
     card = ModelCard(
         id=name,
         repository=None,
-        dimensions=int(cast("int", sentence.get("truncate_dim") or dimensions)),
+        dimensions=_truncated(sentence, dimensions),
         min_dimensions=None if is_jina_bert(config) else 1,
         context_tokens=context,
         max_tokens=_max_tokens(root, context),
@@ -115,7 +116,7 @@ def _modules(folder: Path) -> dict[str, Path]:
     entries = cast("list[dict[str, str]]", _read_json(path))
     try:
         modules = {e["type"].rsplit(".", 1)[-1]: folder / e["path"] for e in entries}
-    except (TypeError, KeyError) as exc:
+    except (TypeError, KeyError, AttributeError) as exc:
         raise ModelLoadError(f"{path} is not a list of modules with type and path") from exc
     unsupported = [name for name in modules if name not in ("Transformer", "Pooling", "Normalize")]
     if unsupported or "Transformer" not in modules or len(modules) != len(entries):
@@ -141,19 +142,28 @@ def _pooling(modules: Mapping[str, Path], model_type: str, name: str) -> Pooling
         modes = [mode for key, mode in _LEGACY_POOLINGS.items() if config.get(key)] or ["mean"]
     if isinstance(modes, list) and len(modes) == 1:
         modes = modes[0]
-    if modes not in _POOLINGS or config.get("include_prompt") is False:
+    if (
+        not isinstance(modes, str)
+        or modes not in _POOLINGS
+        or config.get("include_prompt") is False
+    ):
         raise ModelLoadError(
             f"{modules['Pooling'] / 'config.json'}: pooling {modes!r} (include_prompt="
             f"{config.get('include_prompt', True)}) is not supported; mean, cls and lasttoken "
             "with the prompt are"
         )
-    return _POOLINGS[cast("str", modes)]
+    return _POOLINGS[modes]
 
 
 def _context_tokens(config: Mapping[str, object], model_type: str, root: Path) -> int:
     positions = _positive(config, "max_position_embeddings", root)
     if model_type in _POSITIONS_AFTER_PADDING:
-        positions -= int(cast("int", config.get("pad_token_id", 1))) + 1
+        padding = config.get("pad_token_id", 1)
+        if not isinstance(padding, int):
+            raise ModelLoadError(
+                f"{root / 'config.json'} has pad_token_id={padding!r}: it must be an int"
+            )
+        positions -= padding + 1
     return positions
 
 
@@ -166,12 +176,22 @@ def _max_tokens(root: Path, context: int) -> int:
     return min(int(stated), context)
 
 
+def _truncated(sentence: Mapping[str, object], dimensions: int) -> int:
+    chosen = sentence.get("truncate_dim") or dimensions
+    if not isinstance(chosen, int) or chosen < 1:
+        raise ModelLoadError(f"{_SENTENCE_CONFIG} has truncate_dim={chosen!r}: it must be an int")
+    return chosen
+
+
 def _tasks(sentence: Mapping[str, object]) -> Mapping[Task, TaskScheme]:
-    prompts = cast("dict[str, str]", sentence.get("prompts") or {})
+    stated = sentence.get("prompts") or {}
+    prompts = cast("dict[str, object]", stated) if isinstance(stated, dict) else {"": (stated,)}
+    if not all(isinstance(prompt, str | None) for prompt in prompts.values()):
+        raise ModelLoadError(f"{_SENTENCE_CONFIG} has prompts that are no texts by their names")
     default = prompts.get(str(sentence.get("default_prompt_name")), "")
     return MappingProxyType(
         {
-            task: TaskScheme(next((prompts[n] for n in names if n in prompts), default) or "")
+            task: TaskScheme(str(next((prompts[n] for n in names if n in prompts), default) or ""))
             for task, names in _PROMPT_NAMES.items()
         }
     )

@@ -37,7 +37,7 @@ class Turns:
         self._short: deque[Callable[[], None]] = deque()
         self._long: deque[Callable[[], None]] = deque()
         self._short_in_a_row = 0
-        self._unfinished = 0
+        self._on_main = 0
 
     def run(self, work: Callable[[], _Result], *, short: bool, concurrent: bool) -> _Result:
         """What `work` returns, once it has had its turn; blocks until then.
@@ -53,21 +53,26 @@ class Turns:
             try:
                 result = work()
             except BaseException as exc:  # noqa: BLE001  # it belongs to the caller, who waits
-                self._finish()
+                self._finish(beside=beside)
                 done.set_exception(exc)
             else:
-                self._finish()
+                self._finish(beside=beside)
                 done.set_result(result)
 
         with self._lock:
-            beside = short and concurrent and self._unfinished > 0
-            self._unfinished += 1
+            beside = short and concurrent and self._on_main > 0
             if beside:
                 self._side.submit(settle)
             else:
+                self._on_main += 1
                 (self._short if short else self._long).append(settle)
                 self._main.submit(self._run_next)
-        return done.result()
+        try:
+            return done.result()
+        finally:
+            # The frames of an error know `done`, which knows the error: if it still did, what they
+            # hold, a GPU's memory above all, would stay until the garbage collector runs.
+            done = Future()
 
     def _run_next(self) -> None:
         with self._lock:
@@ -81,6 +86,6 @@ class Turns:
         self._short_in_a_row = 0
         return self._long.popleft()
 
-    def _finish(self) -> None:
+    def _finish(self, *, beside: bool) -> None:
         with self._lock:
-            self._unfinished -= 1
+            self._on_main -= not beside

@@ -10,14 +10,12 @@ Formulas and parameter names are those of ``jinaai/jina-bert-implementation`` an
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, Literal, Self, TypeAlias, cast
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -26,10 +24,11 @@ from torch.nn.functional import gelu, relu, scaled_dot_product_attention
 from transformers.modeling_outputs import BaseModelOutput
 
 from ....errors import ModelLoadError
+from .alibi import alibi_slopes
 from .attention import PackedLengths
 from .torch_device import copy_to
 
-__all__ = ["JinaBertConfig", "JinaBertModel", "alibi_slopes", "load_jina_bert"]
+__all__ = ["JinaBertConfig", "JinaBertModel", "load_jina_bert"]
 
 _BIAS_ELEMENTS = 2**26
 """Elements of the ALiBi bias for one call of the attention: 256 MiB where it copies them."""
@@ -100,18 +99,6 @@ class JinaBertConfig:
             feed_forward_type=cast('Literal["geglu", "reglu"]', kind),
             code_variant=code_variant,
         )
-
-
-def alibi_slopes(heads: int) -> np.ndarray:
-    """How fast the scores of each head fall with the distance: float32, shape (heads,).
-
-    ``2 ** (-8k / heads)`` for a power of two; for another number the slopes of the power below it,
-    then every other one of the power above (arXiv 2108.12409 and its reference code).
-    """
-    below = 2 ** math.floor(math.log2(heads))
-    slopes = [2.0 ** (-8 * k / below) for k in range(1, below + 1)]
-    between = [2.0 ** (-4 * k / below) for k in range(1, 2 * below + 1, 2)]
-    return np.array([*slopes, *between[: heads - below]], np.float32)
 
 
 def _alibi(slopes: Tensor, length: int, dtype: torch.dtype) -> Tensor:

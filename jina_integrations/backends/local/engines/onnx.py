@@ -17,7 +17,7 @@ from onnxruntime.capi import (
     onnxruntime_pybind11_state as failures,  # pyright: ignore[reportAttributeAccessIssue]  # compiled
 )
 
-from ....errors import EmbeddingError, InvalidSettingError, ModelLoadError
+from ....errors import EmbeddingError, ModelLoadError
 from ....models import ModelCard
 from ....settings import Precision
 from ....types import FloatArray
@@ -87,16 +87,12 @@ def load_onnx_encoder(
         folder: Holds config.json, the weights, and one folder for each adapter.
         card: The model's card.
         adapters: LoRA adapters to load.
-        precision: ``"float32"``, or ``"int8"``, which rounds the linear layers' weights.
+        precision: ``"float32"``, or ``"int8"``, which rounds the linear layers' weights; the
+            others are refused before, see `choose_engine`.
 
     Raises:
-        InvalidSettingError: ONNX Runtime has no such precision on a CPU.
         ModelLoadError: weights are missing, not safetensors, or do not fit the architecture.
     """
-    if precision not in ("float32", "int8"):
-        raise InvalidSettingError(
-            f"ONNX Runtime has no {precision} on a CPU: take engine='torch', or another precision"
-        )
     plan, values = read_parameters(folder, adapters, precision=precision)
     if plan.architecture.width < card.dimensions:
         raise ModelLoadError(

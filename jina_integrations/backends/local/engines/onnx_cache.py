@@ -20,27 +20,39 @@ _log = logging.getLogger("jina_integrations")
 CACHE_VARIABLE: Final = "JINA_INTEGRATIONS_CACHE"
 """Names another folder than the platform's for what can be made again."""
 
+_FAILURES: Final = (OSError, RuntimeError)
+"""What a file cannot be read or written with; `Path.home` raises the second for a user without."""
+
 
 def graph_of(plan: GraphPlan) -> bytes:
     """The plan's graph as an ONNX file, without weights: from the cache, else built and kept there.
 
-    A cache that cannot be written, because the folder is read-only or the disk is full, is logged.
+    A cache that cannot be written, because the folder is read-only, the disk full, or the user has
+    no home, is logged.
+    A kept file that a crash has cut short is built anew: it begins with its graph's SHA-256.
     """
     builder = files(__name__.rpartition(".")[0]).joinpath("onnx_graph.py").read_bytes()
     key = hashlib.sha256(builder + repr(plan).encode()).hexdigest()
-    path = cache_folder() / "graphs" / f"{key}.onnx"
     try:
-        return path.read_bytes()
-    except OSError:
-        from .onnx_graph import build_graph
+        kept = _path(key).read_bytes()
+    except _FAILURES:
+        kept = b""
+    size = hashlib.sha256().digest_size
+    if kept and kept[:size] == hashlib.sha256(kept[size:]).digest():
+        return kept[size:]
+    from .onnx_graph import build_graph
 
-        graph = build_graph(plan)
-        _keep(path, graph)
-        return graph
+    graph = build_graph(plan)
+    _keep(key, hashlib.sha256(graph).digest() + graph)
+    return graph
 
 
 def cache_folder() -> Path:
-    """``JINA_INTEGRATIONS_CACHE``, else a folder where the platform keeps caches of a user."""
+    """``JINA_INTEGRATIONS_CACHE``, else a folder where the platform keeps caches of a user.
+
+    Raises:
+        RuntimeError: the user has no home, as in a container with any user id.
+    """
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return Path(chosen)
@@ -53,21 +65,24 @@ def cache_folder() -> Path:
     return Path(base) / "jina-integrations"
 
 
-def _keep(path: Path, graph: bytes) -> None:
+def _path(key: str) -> Path:
+    return cache_folder() / "graphs" / f"{key}.graph"
+
+
+def _keep(key: str, content: bytes) -> None:
     """Write the file under another name first: who reads it, reads all of it."""
     temporary: Path | None = None
     try:
+        path = _path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
             temporary = Path(file.name)
-            file.write(graph)
+            file.write(content)
         temporary.replace(path)
-    except OSError as exc:
+    except _FAILURES as exc:
         _log.info(
-            "the graph cannot be kept in %s (%s), and is built again next time: %s names another "
-            "folder",
-            path.parent,
-            exc.strerror or exc,
+            "the graph cannot be kept (%s), and is built again next time: %s names another folder",
+            exc,
             CACHE_VARIABLE,
         )
         if temporary is not None:

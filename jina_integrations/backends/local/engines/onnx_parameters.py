@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -11,8 +10,8 @@ import numpy as np
 
 from ....errors import ModelLoadError
 from ....settings import Precision
-from ....types import FloatArray
 from ..folder import read_config
+from .alibi import alibi_slopes
 from .onnx_adapters import read_adapters
 from .onnx_architectures import Architecture, ParameterNames, architecture_of, parameter_names
 from .onnx_int8 import quantize
@@ -28,8 +27,12 @@ _TYPES: Final[Mapping[StoredType, ParameterType]] = {
     "F16": "FLOAT16",
     "BF16": "BFLOAT16",
 }
-_TABLES: Final = ("words.weight", "positions.weight", "types.weight")
-"""Tables of vectors, which are never quantized."""
+_TABLES: Final = {
+    "words.weight": "vocab_size",
+    "positions.weight": "max_position_embeddings",
+    "types.weight": "type_vocab_size",
+}
+"""Tables of vectors, which are never quantized, and what ``config.json`` calls their rows."""
 
 
 def read_parameters(
@@ -49,7 +52,12 @@ def read_parameters(
     names = parameter_names(config)
     tensors = _named(read_weights(folder), names)
     architecture = architecture_of(config, tensors)
-    _check(folder, architecture, tensors, names)
+    wanted = architecture.shapes() | {
+        name: (rows, architecture.width)
+        for name, key in _TABLES.items()
+        if name in architecture.shapes() and isinstance(rows := config.get(key), int)
+    }
+    _check(folder, wanted, tensors, names)
     values: dict[str, Values] = {}
     types: dict[str, ParameterType] = {}
     for name, tensor in tensors.items():
@@ -94,11 +102,10 @@ def _named(stored: Mapping[str, StoredTensor], names: ParameterNames) -> dict[st
 
 def _check(
     folder: Path,
-    architecture: Architecture,
+    wanted: Mapping[str, tuple[int | None, ...]],
     tensors: Mapping[str, StoredTensor],
     names: ParameterNames,
 ) -> None:
-    wanted = architecture.shapes()
     missing = [names.stored(name) for name in sorted(wanted.keys() - tensors.keys())]
     unexpected = [names.stored(name) for name in sorted(tensors.keys() - wanted.keys())]
     shapes = {
@@ -128,17 +135,5 @@ def _made(architecture: Architecture) -> dict[str, Values]:
         periods = architecture.rotary_base ** steps.astype(np.float64)
         return {"frequencies": np.float32(1.0) / periods.astype(np.float32)}
     if architecture.positions == "alibi":
-        return {"slopes": -_alibi_slopes(architecture.heads)[None, :, None, None]}
+        return {"slopes": -alibi_slopes(architecture.heads)[None, :, None, None]}
     return {}
-
-
-def _alibi_slopes(heads: int) -> FloatArray:
-    """How fast the scores of each head fall with the distance: float32, shape (heads,).
-
-    ``2 ** (-8k / heads)`` for a power of two; for another number the slopes of the power below it,
-    then every other one of the power above (arXiv 2108.12409 and its reference code).
-    """
-    below = 2 ** math.floor(math.log2(heads))
-    slopes = [2.0 ** (-8 * k / below) for k in range(1, below + 1)]
-    between = [2.0 ** (-4 * k / below) for k in range(1, 2 * below + 1, 2)]
-    return np.array([*slopes, *between[: heads - below]], np.float32)

@@ -126,6 +126,11 @@ class _TorchSums:
                 f"{self._encoder.device} has no memory for a forward pass of {tokens} tokens: "
                 "lower batch_tokens, or window_tokens for long documents"
             ) from exc
+        except IndexError as exc:  # as torch tells of it on a CPU
+            raise EmbeddingError(
+                "a token id is beyond the model's table of vectors: its tokenizer has tokens that "
+                "the weights do not"
+            ) from exc
         self._encoder.wait_for_previous()
 
     def _add(self, batch: Sequence[TokenSequence], adapter: str | None) -> None:
